@@ -1,0 +1,105 @@
+"""The words every message is made of: ids, amounts, and the two ways a message can be declared."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, Self
+from uuid import UUID, uuid5
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+COINS_MAX = 2**53 - 1
+"""The largest balance or amount, in coins: the largest integer that every JSON reader keeps exact (RFC 8259, section 6)."""
+
+AFTER_MAX = 16
+"""How many earlier commands one command may name in `after`."""
+
+DURATION_S_MAX = 30 * 24 * 3600
+"""The longest deadline, in seconds: thirty days."""
+
+_HOLDFAST = UUID("6f1d3c1e-6c0e-4d53-9a3f-0c2b6b1a7e55")
+
+Exchange = Literal["commands", "user", "order", "promo"]
+Service = Literal["user_service", "order_service", "promo_service"]
+Audience = Literal["client", "operator"]
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
+AccountId = Annotated[Name, Field(description="The account, as its owner names it.")]
+Item = Annotated[Name, Field(description="The catalog's name of the goods.")]
+Code = Annotated[Name, Field(description="The promo code.")]
+Coins = Annotated[int, Field(strict=True, ge=1, le=COINS_MAX, description="Whole coins, at least 1.")]
+Count = Annotated[int, Field(strict=True, ge=0, le=COINS_MAX)]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+Factor = Annotated[int, Field(strict=True, ge=2, le=1_000, description="What the balance is multiplied by.")]
+Seconds = Annotated[float, Field(gt=0, le=DURATION_S_MAX, allow_inf_nan=False, strict=True, description="Seconds.")]
+Reason = Annotated[str, Field(min_length=1, max_length=200, description="Why, in words or as one of the documented reasons.")]
+After = Annotated[
+    tuple[UUID, ...],
+    Field(
+        max_length=AFTER_MAX,
+        description="Ids of earlier commands for this account that must keep their place before this one, "
+        "even if they arrive later.",
+    ),
+]
+
+
+class Contract(BaseModel):
+    """A frozen message part. Unknown fields are ignored, so that a later version may add some."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Fact(Contract):
+    """A command or an event.
+
+    The class says where it travels: `type` is the CloudEvents type and the routing key, `exchange` the exchange
+    of its only publisher, `consumers` the services that take it (none: it ends a saga or informs an outsider), and
+    `audience` who may send it, for commands. The saga it belongs to is the field that `saga_field` names.
+    """
+
+    type: ClassVar[str]
+    exchange: ClassVar[Exchange]
+    consumers: ClassVar[tuple[Service, ...]] = ()
+    audience: ClassVar[tuple[Audience, ...]] = ()
+    saga_field: ClassVar[str]
+    subject_field: ClassVar[str] = "account_id"
+
+    @property
+    def saga(self) -> str:
+        """The id that all messages of one saga share: that of the order, redemption or credit."""
+        return str(getattr(self, self.saga_field))
+
+    @property
+    def subject(self) -> str:
+        """The account that the message is about, or the item, code or order where there is no account."""
+        return str(getattr(self, self.subject_field))
+
+    @property
+    def announcement_id(self) -> UUID:
+        """The message id of an event: the same each time a service announces this fact of this saga.
+
+        A saga meets each type of event at most once, so saying an answer again is the same message, which the
+        receiving inbox knows already.
+        """
+        return uuid5(_HOLDFAST, f"{self.type}/{self.subject}/{self.saga}")
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Self:
+        """The fact that `data` states. Raises `Malformed`, which names each field that is wrong and why."""
+        try:
+            return cls.model_validate(data)
+        except ValidationError as error:
+            raise Malformed(f"{cls.type}: {explain(error)}") from None
+
+
+class Malformed(ValueError):
+    """A message that cannot be what it says it is; the text names the field and what it must be."""
+
+
+def explain(error: ValidationError) -> str:
+    """What is wrong, field by field, in one line that a person who sent the message can act on."""
+    parts = []
+    for detail in error.errors(include_url=False, include_context=False)[:5]:
+        field = ".".join(str(step) for step in detail["loc"]) or "message"
+        given = "" if detail["type"] in ("missing", "json_invalid") else f" (given: {str(detail['input'])[:60]!r})"
+        parts.append(f"{field}: {detail['msg']}{given}")
+    return "; ".join(parts)

@@ -1,0 +1,192 @@
+"""What people and their programs ask for. Ids are the sender's: sending a command again does nothing again."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from contracts.base import (
+    AccountId,
+    After,
+    Audience,
+    Code,
+    Coins,
+    Contract,
+    Count,
+    Exchange,
+    Fact,
+    Factor,
+    Item,
+    Quantity,
+    Reason,
+    Seconds,
+    Service,
+)
+
+
+class _Command(Fact):
+    exchange: ClassVar[Exchange] = "commands"
+
+
+class OpenAccount(_Command):
+    """Open an account with no coins. Opening it again changes nothing."""
+
+    type: ClassVar[str] = "account.open"
+    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("client",)
+    saga_field: ClassVar[str] = "account_id"
+
+    account_id: AccountId
+
+
+class CreditAccount(_Command):
+    """Add coins to an account."""
+
+    type: ClassVar[str] = "account.credit"
+    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("client",)
+    saga_field: ClassVar[str] = "credit_id"
+
+    credit_id: UUID
+    account_id: AccountId
+    amount: Coins
+    after: After = ()
+
+
+class PlaceOrder(_Command):
+    """Buy `quantity` of an item, paid by the account, at the catalog's price.
+
+    `deadline_s`: seconds within which the order must be fulfilled; after that it fails and the coins are released.
+    """
+
+    type: ClassVar[str] = "order.place"
+    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("client",)
+    saga_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+    account_id: AccountId
+    item: Item
+    quantity: Quantity = 1
+    deadline_s: Seconds | None = None
+    after: After = ()
+
+
+class CancelOrder(_Command):
+    """Cancel an order that is not confirmed yet. A cancel that overtakes its order cancels it all the same."""
+
+    type: ClassVar[str] = "order.cancel"
+    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("client",)
+    saga_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+    account_id: AccountId
+
+
+class RedeemPromo(_Command):
+    """Redeem a promo code on an account.
+
+    `wait_s`: seconds for which the effect may wait for reservations ahead of it; after that it is refused and the
+    use of the code is given back.
+    """
+
+    type: ClassVar[str] = "promo.redeem"
+    consumers: ClassVar[tuple[Service, ...]] = ("promo_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("client",)
+    saga_field: ClassVar[str] = "redemption_id"
+
+    redemption_id: UUID
+    account_id: AccountId
+    code: Code
+    wait_s: Seconds | None = None
+    after: After = ()
+
+
+class PutItem(_Command):
+    """Set an item's price, its stock and how it is fulfilled; the item is added if it is new.
+
+    `instant` items are taken from `stock`; for `external` ones somebody answers `fulfilment.requested`, and the
+    stock is theirs to keep.
+    """
+
+    type: ClassVar[str] = "catalog.put"
+    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("operator",)
+    saga_field: ClassVar[str] = "item"
+    subject_field: ClassVar[str] = "item"
+
+    item: Item
+    price: Coins
+    stock: Count = 0
+    fulfilment: Literal["instant", "external"] = "instant"
+
+
+class Multiply(Contract):
+    """The balance becomes `factor` times what it was."""
+
+    kind: Literal["multiply"] = "multiply"
+    factor: Factor
+
+
+class Bonus(Contract):
+    """The balance grows by `amount` coins."""
+
+    kind: Literal["bonus"] = "bonus"
+    amount: Coins
+
+
+PromoEffect = Annotated[Multiply | Bonus, Field(discriminator="kind")]
+
+
+class PutPromo(_Command):
+    """Set what a promo code does, when it is valid and how often it can be used; the code is added if it is new.
+
+    `valid_from` and `valid_until` are compared with the promo service's database clock; the first is included, the
+    second is not. `uses_max`: uses over all accounts; each account has one. None means no limit.
+    """
+
+    type: ClassVar[str] = "promo.put"
+    consumers: ClassVar[tuple[Service, ...]] = ("promo_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("operator",)
+    saga_field: ClassVar[str] = "code"
+    subject_field: ClassVar[str] = "code"
+
+    code: Code
+    effect: PromoEffect
+    valid_from: AwareDatetime | None = None
+    valid_until: AwareDatetime | None = None
+    uses_max: Coins | None = None
+
+    @model_validator(mode="after")
+    def _window_is_not_empty(self) -> Self:
+        if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
+            raise ValueError("valid_until must be later than valid_from")
+        return self
+
+
+class FulfilmentAccepted(_Command):
+    """Whoever fulfils the order has the goods and commits to them."""
+
+    type: ClassVar[str] = "fulfilment.accepted"
+    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("operator",)
+    saga_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+
+
+class FulfilmentRejected(_Command):
+    """Whoever fulfils the order cannot; the order fails with this reason."""
+
+    type: ClassVar[str] = "fulfilment.rejected"
+    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    audience: ClassVar[tuple[Audience, ...]] = ("operator",)
+    saga_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+    reason: Reason = "rejected"

@@ -1,0 +1,273 @@
+"""Questions to a service and their answers: JSON request and reply over the broker, outside of any saga.
+
+A request goes to the exchange `queries` with its type as routing key and the asker's own reply queue in `reply_to`;
+the answer goes to the exchange `replies` with that queue's name as routing key and the request's correlation id.
+A question about something unknown is answered with `null`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from contracts.base import AccountId, Code, Contract, Count, Item, Service
+from contracts.commands import PromoEffect
+from contracts.events import OperationKind
+
+OperationState = Literal[
+    "named", "waiting", "reserved", "credited", "captured", "released", "expired", "multiplied", "refused"
+]
+OrderState = Literal["placed", "reserved", "confirmed", "completed", "failed", "cancelled"]
+RedemptionState = Literal["claimed", "redeemed", "refused"]
+Fulfilment = Literal["instant", "external"]
+Reply = type[Contract]
+
+
+class Query(Contract):
+    """A question, answered with a `reply` (or null) by `service`, or by each service where it has none."""
+
+    type: ClassVar[str]
+    service: ClassVar[Service]
+    reply: ClassVar[Reply]
+
+
+class PendingView(Contract):
+    """An operation that is open, or settled behind one that is open."""
+
+    operation_id: UUID
+    kind: OperationKind | None
+    state: OperationState
+    amount: int | None = Field(description="Coins, for credit, reserve and bonus.")
+    factor: int | None = Field(description="For multiply.")
+    deadline: datetime | None = Field(description="When it ends or is answered at the latest by its own deadline.")
+    waits_for: tuple[UUID, ...] = Field(description="The open operations before it, if it waits.")
+    waits_until: datetime | None = Field(description="When it is answered at the latest, if it waits.")
+
+
+class AccountView(Contract):
+    """An account as its service's database has it now.
+
+    `balance`: coins before the first pending operation. `available`: coins it surely has, whatever becomes of the
+    pending ones. `possible`: the most it can have; None while an operation is named that has not arrived.
+    """
+
+    account_id: AccountId
+    balance: Count
+    available: Count
+    possible: Count | None
+    pending: tuple[PendingView, ...]
+    now: datetime
+
+
+class ShowAccount(Query):
+    """The account and its pending operations."""
+
+    type: ClassVar[str] = "account.show"
+    service: ClassVar[Service] = "user_service"
+    reply: ClassVar[Reply] = AccountView
+
+    account_id: AccountId
+
+
+class LedgerView(Contract):
+    """One line of the ledger: what an operation did, in the account's order of arrival."""
+
+    seq: int
+    operation_id: UUID
+    kind: OperationKind
+    state: OperationState
+    reason: str | None
+    balance_before: int
+    balance_after: int
+    cause: str = Field(description="The type of the message that settled it.")
+    at: datetime
+
+
+class HistoryView(Contract):
+    """Ledger lines, the latest first."""
+
+    account_id: AccountId
+    lines: tuple[LedgerView, ...]
+
+
+class ShowHistory(Query):
+    """Up to `limit` ledger lines of the account, from before line `before_seq` (None: the latest) backwards."""
+
+    type: ClassVar[str] = "account.history"
+    service: ClassVar[Service] = "user_service"
+    reply: ClassVar[Reply] = HistoryView
+
+    account_id: AccountId
+    before_seq: int | None = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+class OperationView(Contract):
+    """How an operation stands. `added`: coins it added, once credited or multiplied."""
+
+    account_id: AccountId
+    operation_id: UUID
+    kind: OperationKind | None
+    state: OperationState
+    amount: int | None
+    factor: int | None
+    added: int | None
+    reason: str | None
+
+
+class ShowOperation(Query):
+    """One operation of the account."""
+
+    type: ClassVar[str] = "operation.show"
+    service: ClassVar[Service] = "user_service"
+    reply: ClassVar[Reply] = OperationView
+
+    account_id: AccountId
+    operation_id: UUID
+
+
+class OrderView(Contract):
+    """An order as the order service has it. `amount`: its price in coins, None if the item was never known."""
+
+    order_id: UUID
+    account_id: AccountId
+    item: Item | None
+    quantity: int | None
+    amount: int | None
+    fulfilment: Fulfilment | None
+    state: OrderState
+    reason: str | None
+    deadline: datetime | None
+
+
+class ShowOrder(Query):
+    """One order."""
+
+    type: ClassVar[str] = "order.show"
+    service: ClassVar[Service] = "order_service"
+    reply: ClassVar[Reply] = OrderView
+
+    order_id: UUID
+
+
+class ItemView(Contract):
+    """One line of the catalog. Prices in coins."""
+
+    item: Item
+    price: int
+    stock: int
+    fulfilment: Fulfilment
+
+
+class CatalogView(Contract):
+    """The catalog, by item name."""
+
+    items: tuple[ItemView, ...]
+
+
+class ListCatalog(Query):
+    """Up to 500 items of the catalog whose name comes after `after_item`."""
+
+    type: ClassVar[str] = "catalog.list"
+    service: ClassVar[Service] = "order_service"
+    reply: ClassVar[Reply] = CatalogView
+
+    after_item: str = ""
+
+
+class RedemptionView(Contract):
+    """A redemption as the promo service has it. `added`: coins it added, once redeemed."""
+
+    redemption_id: UUID
+    account_id: AccountId
+    code: Code
+    state: RedemptionState
+    reason: str | None
+    added: int | None
+
+
+class ShowRedemption(Query):
+    """One redemption."""
+
+    type: ClassVar[str] = "redemption.show"
+    service: ClassVar[Service] = "promo_service"
+    reply: ClassVar[Reply] = RedemptionView
+
+    redemption_id: UUID
+
+
+class PromoView(Contract):
+    """A promo code: what it does, and how often it was used."""
+
+    code: Code
+    effect: PromoEffect
+    valid_from: datetime | None
+    valid_until: datetime | None
+    uses_max: int | None
+    uses: int
+
+
+class ShowPromo(Query):
+    """One promo code."""
+
+    type: ClassVar[str] = "promo.show"
+    service: ClassVar[Service] = "promo_service"
+    reply: ClassVar[Reply] = PromoView
+
+    code: Code
+
+
+class OutcomeView(Contract):
+    """What became of a message: `handled`, `parked` in the dead-letter queue with a reason, or `unknown` so far."""
+
+    outcome: Literal["handled", "parked", "unknown"]
+    reason: str | None = None
+
+
+class StatusView(Contract):
+    """A service instance as it sees itself. Ages in seconds; `url` serves /health, /metrics and /asyncapi."""
+
+    service: str
+    instance: str
+    version: str
+    url: str
+    healthy: bool
+    problems: tuple[str, ...]
+    outbox_rows: int
+    outbox_oldest_s: float
+    parked: int
+    gauges: dict[str, float]
+
+
+class ShowStatus(Query):
+    """How the instance that happens to answer is doing. `service` names the one that is asked."""
+
+    type: ClassVar[str] = "status"
+    reply: ClassVar[Reply] = StatusView
+
+
+class ShowOutcome(Query):
+    """What became of a message that was sent to the service."""
+
+    type: ClassVar[str] = "outcome"
+    reply: ClassVar[Reply] = OutcomeView
+
+    message_id: UUID
+
+
+QUERIES: dict[str, type[Query]] = {
+    query.type: query
+    for query in (ShowAccount, ShowHistory, ShowOperation, ShowOrder, ListCatalog, ShowRedemption, ShowPromo)
+}
+"""The questions that one service answers each, by type."""
+
+EVERY_SERVICE_QUERIES: dict[str, type[Query]] = {query.type: query for query in (ShowStatus, ShowOutcome)}
+"""The questions that every service answers; the routing key is `<service>.<type>`."""
+
+
+def parse_reply(query: Query, body: Any) -> Contract | None:
+    """The answer to `query`, or None where what it asks about is unknown."""
+    return None if body is None else query.reply.model_validate(body)

@@ -1,0 +1,89 @@
+"""Names of exchanges and queues, and what is bound to what. The broker's definitions are generated from this."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import get_args
+
+from contracts import commands, events, queries
+from contracts.base import Exchange, Fact, Service
+
+VHOST = "holdfast"
+
+SERVICES: tuple[Service, ...] = get_args(Service)
+PUBLISHER_EXCHANGES: tuple[Exchange, ...] = get_args(Exchange)
+EXCHANGE_OF: dict[Service, Exchange] = {"user_service": "user", "order_service": "order", "promo_service": "promo"}
+
+DEAD_EXCHANGE = "dead"
+"""Where a service parks what it cannot handle, and the broker what it gives up on; routing key: the service."""
+REPLAY_EXCHANGE = "replay"
+"""How an operator hands a dead letter back; routing key: the service."""
+QUERIES_EXCHANGE = "queries"
+REPLIES_EXCHANGE = "replies"
+"""Answers to queries; routing key: the name of the asker's own reply queue."""
+UNROUTED_EXCHANGE = "unrouted"
+"""The alternate exchange of `commands`: what no service takes."""
+UNROUTED_QUEUE = "unrouted.dead"
+
+DELIVERY_LIMIT = 50
+"""Deliveries after which the broker dead-letters a message. High, because a killed consumer raises the count of every
+message it had prefetched; a message that crashes its service is found by the attempts counted in the database."""
+DEAD_DELIVERY_LIMIT = 1_000_000
+"""Looking at a dead letter counts as a delivery, and must never be the reason for losing it."""
+
+
+def inbox_queue(service: Service) -> str:
+    """The one queue through which all events of a service arrive."""
+    return service
+
+
+def dead_queue(service: Service) -> str:
+    """Where the service's dead letters wait for an operator."""
+    return f"{service}.dead"
+
+
+def queries_queue(service: Service) -> str:
+    """Where questions to a service arrive; it is not durable, since a question outlives nobody."""
+    return f"{service}.queries"
+
+
+def facts() -> tuple[type[Fact], ...]:
+    """Every command and event, in the order of their declaration."""
+    found: list[type[Fact]] = []
+    for module in (commands, events):
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Fact) and "type" in vars(value):
+                found.append(value)
+    return tuple(dict.fromkeys(found))
+
+
+FACTS: dict[str, type[Fact]] = {fact.type: fact for fact in facts()}
+
+
+def facts_for(service: Service) -> dict[str, type[Fact]]:
+    """The commands and events that a service takes, by type."""
+    return {name: fact for name, fact in FACTS.items() if service in fact.consumers}
+
+
+@dataclass(frozen=True)
+class Binding:
+    """Messages of `exchange` whose routing key matches go to `queue`."""
+
+    exchange: str
+    queue: str
+    routing_key: str
+
+
+def bindings() -> tuple[Binding, ...]:
+    """Every binding of the system, except those of reply queues."""
+    found = [
+        Binding(fact.exchange, inbox_queue(service), fact.type) for fact in FACTS.values() for service in fact.consumers
+    ]
+    for service in SERVICES:
+        found.append(Binding(DEAD_EXCHANGE, dead_queue(service), service))
+        found.append(Binding(REPLAY_EXCHANGE, inbox_queue(service), service))
+        found.append(Binding(QUERIES_EXCHANGE, queries_queue(service), f"{service}.#"))
+    found.append(Binding(UNROUTED_EXCHANGE, UNROUTED_QUEUE, "#"))
+    for query in queries.QUERIES.values():
+        found.append(Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type))
+    return tuple(dict.fromkeys(found))
