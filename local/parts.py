@@ -1,0 +1,53 @@
+"""The broker and the cluster together, which any number of sites can share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from local.broker import Broker
+from local.postgres import Postgres
+from local.site import Site
+
+
+class Parts:
+    """One broker and one cluster with their state in `folder`.
+
+    `settings`: the passwords, as `provision.secrets.ensure` returns them. `usual_ports` and `fsync`: see `Broker`
+    and `Postgres`.
+    """
+
+    def __init__(
+        self, folder: Path, settings: Mapping[str, str], usual_ports: bool = False, fsync: bool = True
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.broker = Broker(folder, settings, usual_ports)
+        self.postgres = Postgres(folder, settings, usual_ports, fsync)
+
+    def start(self) -> None:
+        """Return once both are ready. Raises `StartError` or `NoPart`; nothing is left running then."""
+        try:
+            self.postgres.start()
+            self.broker.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End both; what they hold stays in the folder."""
+        self.broker.stop()
+        self.postgres.stop()
+
+    def site(self, name: str = "") -> Site:
+        """The virtual host and databases of this name; the nameless one is that of `make up` and of compose."""
+        return Site(self, name)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.stop()

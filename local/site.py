@@ -1,0 +1,91 @@
+"""One virtual host and three databases: everything that one instance of the system keeps and says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from local.postgres import apart
+from local.processes import StartError
+from local.service import Service
+from local.sources import PROJECT
+from provision import broker, databases
+from provision.secrets import SERVICES, VHOST, amqp_url, client_urls, database_url, free_port
+
+if TYPE_CHECKING:
+    from local.parts import Parts
+
+
+class Site:
+    """The site called `name` on these parts. Sites share nothing but the users' passwords."""
+
+    def __init__(self, parts: Parts, name: str = "") -> None:
+        if not re.fullmatch(r"([a-z][a-z0-9_]{0,30})?", name):
+            raise ValueError(f"{name!r}: a site's name is up to 31 of a-z, 0-9 and _, and starts with a letter")
+        self._parts = parts
+        self.name = name
+        self.vhost = name or VHOST
+        self.prefix = f"{name}_" if name else ""
+
+    def provision(self) -> None:
+        """Make users, exchanges, queues, roles and databases; a second time changes nothing."""
+        broker.provision(self._parts.broker.management, self.vhost, self._parts.settings)
+        apart(databases.provision(self._parts.postgres.admin_url, self._parts.settings, self.prefix))
+
+    def migrate(self) -> None:
+        """Bring the three databases to the newest version. Raises `StartError` with what the migration printed."""
+        for service in SERVICES:
+            done = subprocess.run(
+                [sys.executable, "-m", f"{service}.migrate"],
+                cwd=PROJECT,
+                env={**os.environ, **self.migration_env(service)},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if done.returncode:
+                raise StartError(f"the migration of {service} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+
+    def drop(self) -> None:
+        """Delete the virtual host and the databases, whoever is connected."""
+        broker.drop(self._parts.broker.management, self.vhost)
+        apart(databases.drop(self._parts.postgres.admin_url, self.prefix))
+
+    def migration_env(self, service: str) -> dict[str, str]:
+        """What the service's migrations need: the database as its owner."""
+        url = database_url(self._parts.settings, databases.owner(service), *self._database(service))
+        return {f"{service.upper()}_MIGRATION_DATABASE_URL": url}
+
+    def service_env(self, service: str, http_port: int) -> dict[str, str]:
+        """What one instance of the service needs: its database, its broker user, and where it serves /health."""
+        name, settings = service.upper(), self._parts.settings
+        return {
+            f"{name}_DATABASE_URL": database_url(settings, service, *self._database(service)),
+            f"{name}_AMQP_URL": amqp_url(settings, service, self._parts.broker.address, self.vhost),
+            f"{name}_HTTP_HOST": "127.0.0.1",
+            f"{name}_HTTP_PORT": str(http_port),
+        }
+
+    def client_env(self) -> dict[str, str]:
+        """What the command line and the tests of the whole system need."""
+        return client_urls(self._parts.settings, self._parts.broker.address, self._parts.postgres.address, self.name)
+
+    def amqp_url(self, user: str) -> str:
+        """Where a broker user (a service, `client` or `operator`) connects."""
+        return amqp_url(self._parts.settings, user, self._parts.broker.address, self.vhost)
+
+    def database_url(self, service: str, role: str | None = None) -> str:
+        """Where `role` (default: the service's working role) reaches the service's database."""
+        return database_url(self._parts.settings, role or service, *self._database(service))
+
+    def service(self, name: str, instance: int = 1, http_port: int | None = None, **env: str) -> Service:
+        """One instance of a service, not started yet. `env` adds to its environment or replaces part of it."""
+        port = http_port or free_port()
+        label = f"{self.prefix}{name}-{instance}"
+        return Service(self._parts.folder, label, name, port, {**self.service_env(name, port), **env})
+
+    def _database(self, service: str) -> tuple[str, str]:
+        return self._parts.postgres.address, self.prefix + service

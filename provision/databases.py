@@ -1,0 +1,121 @@
+"""A database for each service: one role that owns and migrates it, one that works in it, and one that audits all."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import TypeAlias
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from provision.secrets import SERVICES, database_password
+
+AUDITOR = "auditor"
+_ITERATIONS = 4096
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
+
+
+async def provision(admin_url: str, settings: Mapping[str, str], prefix: str = "") -> None:
+    """Make roles, databases and rights be as they must, whatever there was before; data is kept.
+
+    `prefix` goes before the names of the databases, so that several sites fit in one cluster; they share the roles.
+    """
+    connection = await asyncpg.connect(admin_url)
+    try:
+        for service in SERVICES:
+            await _role(connection, owner(service), settings)
+            await _role(connection, service, settings)
+            await _database(connection, prefix + service, owner(service))
+        await _role(connection, AUDITOR, settings)
+        await connection.execute(f"ALTER ROLE {AUDITOR} SET default_transaction_read_only = on")
+    finally:
+        await connection.close()
+    for service in SERVICES:
+        await _grant(at(admin_url, prefix + service), service, prefix + service)
+
+
+async def drop(admin_url: str, prefix: str) -> None:
+    """Delete the databases with this prefix and all that is in them. Roles stay, since other sites share them."""
+    connection = await asyncpg.connect(admin_url)
+    try:
+        for service in SERVICES:
+            await connection.execute(f'DROP DATABASE IF EXISTS "{prefix}{service}" WITH (FORCE)')
+    finally:
+        await connection.close()
+
+
+async def wait_ready(admin_url: str, wait_s: float) -> None:
+    """Return once the cluster takes this login. Raises `TimeoutError` after `wait_s`, and at once if it is refused."""
+    end = time.monotonic() + wait_s
+    while True:
+        try:
+            connection = await asyncpg.connect(admin_url, timeout=5)
+        except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, TimeoutError) as error:
+            if time.monotonic() > end:
+                place = urlsplit(admin_url)
+                raise TimeoutError(f"PostgreSQL at {place.hostname}:{place.port} is not ready: {error}") from None
+            await asyncio.sleep(0.1)
+        else:
+            await connection.close()
+            return
+
+
+def owner(service: str) -> str:
+    """The role that owns the service's database, and that only its migrations log in as."""
+    return f"{service}_owner"
+
+
+def at(url: str, database: str) -> str:
+    """The same login, in another database."""
+    return urlunsplit(urlsplit(url)._replace(path=f"/{database}"))
+
+
+def scram_verifier(password: str) -> str:
+    """What PostgreSQL keeps of a password (RFC 5803); sent instead of it, so that no server log can show it."""
+    salt = secrets.token_bytes(16)
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ITERATIONS)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt_text, stored_text, server_text = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return f"SCRAM-SHA-256${_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
+
+
+async def _role(connection: Connection, name: str, settings: Mapping[str, str]) -> None:
+    verifier = scram_verifier(settings[database_password(name)])
+    with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
+        await connection.execute(f'CREATE ROLE "{name}"')
+    await connection.execute(f"ALTER ROLE \"{name}\" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{verifier}'")
+
+
+async def _database(connection: Connection, name: str, owner_role: str) -> None:
+    if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+        await connection.execute(f'GRANT "{owner_role}" TO CURRENT_USER')
+    with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
+        await connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner_role}" TEMPLATE template0 ENCODING \'UTF8\'')
+
+
+async def _grant(url: str, service: str, database: str) -> None:
+    """Rights inside one database. Default privileges give the working role what later migrations create, too."""
+    connection = await asyncpg.connect(url)
+    defaults = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner(service)}" IN SCHEMA public'
+    try:
+        await connection.execute(f"""
+            REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;
+            GRANT CONNECT ON DATABASE "{database}" TO "{service}", {AUDITOR};
+            REVOKE ALL ON SCHEMA public FROM PUBLIC;
+            GRANT ALL ON SCHEMA public TO "{owner(service)}";
+            GRANT USAGE ON SCHEMA public TO "{service}", {AUDITOR};
+            {defaults} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{service}";
+            {defaults} GRANT USAGE ON SEQUENCES TO "{service}";
+            {defaults} GRANT SELECT ON TABLES TO {AUDITOR};
+        """)
+    finally:
+        await connection.close()

@@ -1,0 +1,92 @@
+"""Who may do what on the broker: the least that lets each user play its part.
+
+RabbitMQ checks a user's rights by regular expressions over names of exchanges and queues, and on topic exchanges
+over routing keys as well. A topic exchange without a topic permission of the user is open to whoever passes the
+first check, so each exchange that several publish to, or bind to, has one for each of them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from contracts import topology
+from contracts.base import Audience, Exchange, Service
+
+COMMANDS: Exchange = "commands"
+NOTHING = "^$"
+
+
+@dataclass(frozen=True)
+class Topic:
+    """Routing keys of `exchange` that a user may publish with (`write`) and bind queues by (`read`)."""
+
+    exchange: str
+    write: str = NOTHING
+    read: str = NOTHING
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What a user may declare, publish to or bind as a destination, and consume from or bind as a source."""
+
+    configure: str
+    write: str
+    read: str
+    topics: tuple[Topic, ...]
+    tags: tuple[str, ...] = ()
+
+
+def of_service(service: Service) -> Rights:
+    """A service announces on its own exchange, parks, answers questions, and consumes what is addressed to it."""
+    name = re.escape(service)
+    own = re.escape(topology.EXCHANGE_OF[service])
+    dead, replies = topology.DEAD_EXCHANGE, topology.REPLIES_EXCHANGE
+    return Rights(
+        configure=NOTHING,
+        write=f"^({own}|{dead}|{replies})$",
+        read=rf"^{name}(\.queries)?$",
+        topics=(Topic(dead, write=f"^{name}$"), Topic(replies, write=r"^reply\.")),
+    )
+
+
+def of_client(user: str) -> Rights:
+    """A client sends commands and asks; of answers it gets those that are addressed to its own reply queues."""
+    own = rf"reply\.{re.escape(user)}\..*"
+    return Rights(
+        configure=f"^{own}$",
+        write=f"^({COMMANDS}|{topology.QUERIES_EXCHANGE}|{own})$",
+        read=f"^({topology.REPLIES_EXCHANGE}|{own})$",
+        topics=(
+            Topic(COMMANDS, write=_commands_of("client")),
+            Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
+        ),
+    )
+
+
+def of_operator(user: str) -> Rights:
+    """An operator does what a client may, sets catalog and promos, watches all events and replays dead letters."""
+    own = rf"(reply|tap)\.{re.escape(user)}\..*"
+    watched = "|".join((*topology.PUBLISHER_EXCHANGES, topology.REPLIES_EXCHANGE))
+    writes = "|".join((COMMANDS, topology.QUERIES_EXCHANGE, topology.REPLAY_EXCHANGE))
+    return Rights(
+        configure=f"^{own}$",
+        write=f"^({writes}|{own})$",
+        read=rf"^({watched}|.*\.dead|{own})$",
+        topics=(
+            Topic(COMMANDS, write=_commands_of("client", "operator"), read=".*"),
+            Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
+        ),
+        tags=("monitoring",),
+    )
+
+
+def of_all() -> dict[str, Rights]:
+    """Every user of a fresh broker, except its administrator."""
+    rights = {"client": of_client("client"), "operator": of_operator("operator")}
+    return {**{str(name): of_service(name) for name in topology.SERVICES}, **rights}
+
+
+def _commands_of(*audiences: Audience) -> str:
+    types = sorted(name for name, fact in topology.FACTS.items() if set(fact.audience) & set(audiences))
+    return f"^({'|'.join(re.escape(name) for name in types)})$"
