@@ -7,7 +7,21 @@ from uuid import UUID
 
 from pydantic import AwareDatetime
 
-from contracts.base import AccountId, After, Code, Coins, Count, Exchange, Fact, Factor, Item, Quantity, Reason, Seconds, Service
+from contracts.base import (
+    AccountId,
+    After,
+    Code,
+    Coins,
+    Count,
+    Exchange,
+    Fact,
+    Factor,
+    Item,
+    Quantity,
+    Reason,
+    Seconds,
+    Service,
+)
 from contracts.commands import PromoEffect
 
 OperationKind = Literal["credit", "reserve", "multiply", "bonus"]

@@ -1,0 +1,184 @@
+"""The AsyncAPI 3 document of the system, or of one service, generated from the models.
+
+Source: AsyncAPI specification 3.0.0. `python -m contracts.asyncapi` writes `docs/asyncapi.yaml` and the JSON Schemas.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+from pathlib import Path
+from typing import Any
+
+from contracts.base import Fact, Service
+from contracts.envelope import BATCH, SINGLE, Envelope
+from contracts.queries import EVERY_SERVICE_QUERIES, QUERIES, Query
+from contracts.topology import (
+    EXCHANGE_OF,
+    FACTS,
+    QUERIES_EXCHANGE,
+    REPLIES_EXCHANGE,
+    SERVICES,
+    inbox_queue,
+    queries_queue,
+)
+
+DOCUMENT = Path("docs/asyncapi.yaml")
+SCHEMAS = Path("docs/schemas")
+
+
+def document(service: Service | None = None) -> dict[str, Any]:
+    """What is sent and taken: by one service, or by all with their clients."""
+    facts = [fact for fact in FACTS.values() if service is None or _concerns(fact, service)]
+    queries = _queries(service)
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": f"holdfast {service}" if service else "holdfast",
+            "version": "1.0.0",
+            "description": "CloudEvents 1.0 over RabbitMQ. The routing key is the event's type. "
+            f"A message holds one event ({SINGLE}) or several of one type ({BATCH}).",
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": SINGLE,
+        "channels": {fact.type: _fact_channel(fact) for fact in facts}
+        | {key: _query_channel(key, query) for key, query in queries.items()},
+        "operations": dict(operation for fact in facts for operation in _fact_operations(fact, service))
+        | dict(_query_operation(key, query) for key, query in queries.items()),
+        "components": {
+            "schemas": {"Envelope": _schema(Envelope)} | {fact.__name__: _schema(fact) for fact in facts},
+        },
+    }
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """The JSON Schema of the envelope and of every fact's `data`, by file name."""
+    return {"envelope": _schema(Envelope)} | {fact.type: _schema(fact) for fact in FACTS.values()}
+
+
+def page(service: Service) -> str:
+    """The service's document as a page that needs nothing from elsewhere."""
+    content = document(service)
+    rows = []
+    for name, operation in content["operations"].items():
+        channel = content["channels"][operation["channel"]["$ref"].rsplit("/", 1)[1]]
+        rows.append(
+            f"<tr><td>{operation['action']}</td><td><code>{html.escape(channel['address'])}</code></td>"
+            f"<td>{html.escape(channel['x-exchange'])}</td><td>{html.escape(channel['description'])}</td></tr>"
+        )
+        del name
+    return (
+        f"<!doctype html><meta charset='utf-8'><title>{service}</title>"
+        "<style>body{font:15px system-ui;margin:2em;max-width:70em}td{padding:.3em .8em;vertical-align:top}"
+        "tr:nth-child(even){background:#f4f4f4}pre{background:#f4f4f4;padding:1em}</style>"
+        f"<h1>{service}</h1><p>AsyncAPI 3: <a href='/asyncapi.json'>asyncapi.json</a></p>"
+        "<table><tr><th>action<th>routing key<th>exchange<th>meaning</tr>" + "".join(rows) + "</table>"
+        f"<h2>Schemas</h2><pre>{html.escape(json.dumps(content['components'], indent=2))}</pre>"
+    )
+
+
+def _concerns(fact: type[Fact], service: Service) -> bool:
+    return service in fact.consumers or fact.exchange == EXCHANGE_OF[service]
+
+
+def _queries(service: Service | None) -> dict[str, type[Query]]:
+    asked = [service] if service else list(SERVICES)
+    found = {query.type: query for query in QUERIES.values() if query.service in asked}
+    return found | {f"{each}.{query.type}": query for each in asked for query in EVERY_SERVICE_QUERIES.values()}
+
+
+def _schema(model: type[Any]) -> dict[str, Any]:
+    schema: dict[str, Any] = model.model_json_schema(mode="validation")
+    return schema
+
+
+def _fact_channel(fact: type[Fact]) -> dict[str, Any]:
+    return {
+        "address": fact.type,
+        "description": _text(fact),
+        "x-exchange": fact.exchange,
+        "x-queues": [inbox_queue(service) for service in fact.consumers],
+        "x-audience": list(fact.audience),
+        "messages": {
+            fact.__name__: {
+                "name": fact.type,
+                "contentType": SINGLE,
+                "summary": _text(fact).split("\n")[0],
+                "payload": {
+                    "allOf": [
+                        {"$ref": "#/components/schemas/Envelope"},
+                        {
+                            "type": "object",
+                            "properties": {
+                                "type": {"const": fact.type},
+                                "data": {"$ref": f"#/components/schemas/{fact.__name__}"},
+                            },
+                        },
+                    ]
+                },
+            }
+        },
+        "bindings": {
+            "amqp": {"is": "routingKey", "exchange": {"name": fact.exchange, "type": "topic", "durable": True}}
+        },
+    }
+
+
+def _fact_operations(fact: type[Fact], service: Service | None) -> list[tuple[str, dict[str, Any]]]:
+    name = fact.type.replace(".", "_")
+    channel = {"$ref": f"#/channels/{fact.type}"}
+    if service is None or fact.exchange == EXCHANGE_OF[service]:
+        found = [(f"send_{name}", {"action": "send", "channel": channel})]
+    else:
+        found = []
+    for consumer in fact.consumers:
+        if service in (None, consumer):
+            found.append((f"{consumer}_receives_{name}", {"action": "receive", "channel": channel}))
+    return found
+
+
+def _query_channel(key: str, query: type[Query]) -> dict[str, Any]:
+    queue = queries_queue(query.service) if key in QUERIES else queries_queue(key.split(".")[0])  # type: ignore[arg-type]
+    return {
+        "address": key,
+        "description": _text(query),
+        "x-exchange": QUERIES_EXCHANGE,
+        "x-queues": [queue],
+        "messages": {
+            "request": {"contentType": "application/json", "payload": _schema(query)},
+            "reply": {"contentType": "application/json", "payload": _schema(query.reply)},
+        },
+        "bindings": {
+            "amqp": {"is": "routingKey", "exchange": {"name": QUERIES_EXCHANGE, "type": "topic", "durable": True}}
+        },
+    }
+
+
+def _query_operation(key: str, query: type[Query]) -> tuple[str, dict[str, Any]]:
+    return f"answer_{key.replace('.', '_')}", {
+        "action": "receive",
+        "channel": {"$ref": f"#/channels/{key}"},
+        "reply": {
+            "address": {"location": "$message.header#/reply_to"},
+            "description": f"To exchange {REPLIES_EXCHANGE}: {query.reply.__name__}.",
+        },
+    }
+
+
+def _text(model: type[Any]) -> str:
+    return " ".join((model.__doc__ or "").split())
+
+
+def main() -> None:
+    """Write the document and the schemas."""
+    import yaml
+
+    DOCUMENT.parent.mkdir(exist_ok=True)
+    DOCUMENT.write_text(yaml.safe_dump(document(), sort_keys=False, width=120, allow_unicode=True))
+    SCHEMAS.mkdir(exist_ok=True)
+    for name, schema in schemas().items():
+        (SCHEMAS / f"{name}.json").write_text(json.dumps(schema, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""CloudEvents 1.0 in JSON: what every message of the system looks like on the wire.
+
+A message holds one event (`application/cloudevents+json`, what a person publishes by hand) or several of one type
+(`application/cloudevents-batch+json`). Source: CloudEvents 1.0.2, JSON event format, sections 3 and 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from contracts.base import Contract, Malformed, explain
+
+SINGLE = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+
+BODY_BYTES_MAX = 1024 * 1024
+"""The largest message body that is read."""
+
+EVENTS_MAX = 1000
+"""The most events in one batch that is read."""
+
+
+class Envelope(Contract):
+    """One event with its attributes.
+
+    `id`: makes the message the same message when it is sent again. `source`: who announces it. `subject`: the account
+    (or item, code, order). `correlationid`: the saga. `causationid`: the message that led to this one. `traceparent`:
+    W3C trace context. Only `specversion`, `id`, `source`, `type` and `data` are required.
+    """
+
+    specversion: Literal["1.0"]
+    id: UUID
+    source: Annotated[str, Field(min_length=1, max_length=200)]
+    type: Annotated[str, Field(min_length=1, max_length=100)]
+    subject: Annotated[str, Field(max_length=100)] | None = None
+    time: AwareDatetime | None = None
+    datacontenttype: Literal["application/json"] = "application/json"
+    correlationid: Annotated[str, Field(max_length=100)] | None = None
+    causationid: Annotated[str, Field(max_length=100)] | None = None
+    traceparent: Annotated[str, Field(pattern=r"^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None = None
+    data: dict[str, Any]
+
+
+_ENVELOPES = TypeAdapter(list[Envelope])
+
+
+def encode(envelopes: Sequence[Envelope]) -> tuple[str, bytes]:
+    """The content type and body that carry these events: single for one, a batch for several."""
+    if len(envelopes) == 1:
+        return SINGLE, envelopes[0].model_dump_json(exclude_none=True).encode()
+    return BATCH, _ENVELOPES.dump_json(list(envelopes), exclude_none=True)
+
+
+def split(content_type: str | None, body: bytes) -> list[Any]:
+    """The raw events in a message body. Raises `Malformed` if the message as a whole cannot be read."""
+    if len(body) > BODY_BYTES_MAX:
+        raise Malformed(f"body: {len(body)} bytes; send at most {BODY_BYTES_MAX}, in several messages")
+    media_type = (content_type or "").partition(";")[0].strip().lower()
+    if media_type not in (SINGLE, BATCH):
+        raise Malformed(f"content_type: {content_type!r}; send {SINGLE} (one event) or {BATCH} (a list of events)")
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise Malformed(f"body: not JSON: {error}") from None
+    if media_type == SINGLE:
+        return [content]
+    if not isinstance(content, list):
+        raise Malformed(f"body: a batch is a JSON list of events, not {type(content).__name__}")
+    if len(content) > EVENTS_MAX:
+        raise Malformed(f"body: {len(content)} events in one batch; send at most {EVENTS_MAX}")
+    return content
+
+
+def read(content: Any) -> Envelope:
+    """The envelope that one raw event holds. Raises `Malformed`, which names the field and the remedy."""
+    try:
+        return Envelope.model_validate(content)
+    except ValidationError as error:
+        raise Malformed(f"envelope: {explain(error)}") from None

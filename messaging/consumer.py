@@ -1,0 +1,98 @@
+"""Natural batching: whatever has arrived is handled in one transaction, and acknowledged after its commit."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+
+from contracts.base import Fact
+from contracts.topology import REPLAY_EXCHANGE
+from messaging.checkpoints import Hook
+from messaging.message import Message, Origin, Unreadable, decode
+from messaging.unit_of_work import Arrived
+
+log = structlog.get_logger(__name__)
+
+EVENTS_TOGETHER_MAX = 500
+"""Bounds one transaction; a busy service reaches it, an idle one handles each event at once."""
+PREFETCH = 500
+"""Deliveries the broker hands out before their acknowledgement, so that the next batch arrives while one is handled."""
+
+
+class Consumer:
+    """Collects deliveries in the order of their arrival and has them handled, one batch after the other."""
+
+    def __init__(
+        self,
+        facts: Mapping[str, type[Fact]],
+        handle: Callable[[Sequence[Arrived]], Awaitable[None]],
+        hook: Hook | None = None,
+    ) -> None:
+        self._facts, self._handle, self._hook = facts, handle, hook
+        self._deliveries: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is handled, or None."""
+        return "consumer: not running" if self._task is None or self._task.done() else None
+
+    def take(self, delivery: AbstractIncomingMessage) -> None:
+        """A delivery has arrived. It stays unacknowledged until it is handled."""
+        self._deliveries.put_nowait(delivery)
+
+    def start(self) -> None:
+        """Begin to handle what arrives, in the background."""
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self, within_s: float) -> None:
+        """Finish the batch at hand, for at most `within_s` seconds. What else was delivered goes back to the broker."""
+        self._stopping = True
+        self._deliveries.put_nowait(None)
+        if self._task:
+            await asyncio.wait([self._task], timeout=within_s)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            deliveries, arrived = await self._gather()
+            if not deliveries:
+                return
+            await self._handle(arrived)
+            await _acknowledge(deliveries)
+            if self._hook:
+                await self._hook("after ack")
+
+    async def _gather(self) -> tuple[list[AbstractIncomingMessage], list[Arrived]]:
+        """Whatever has arrived, at least one delivery; nothing when stopping."""
+        deliveries: list[AbstractIncomingMessage] = []
+        arrived: list[Arrived] = []
+        while not deliveries or (len(arrived) < EVENTS_TOGETHER_MAX and not self._deliveries.empty()):
+            delivery = await self._deliveries.get()
+            if delivery is None or self._stopping:
+                return [], []
+            deliveries.append(delivery)
+            arrived += self._read(delivery)
+        return deliveries, arrived
+
+    def _read(self, delivery: AbstractIncomingMessage) -> list[Arrived]:
+        exchange, routing_key = delivery.exchange or "", delivery.routing_key or ""
+        origin = Origin(exchange, routing_key, delivery.content_type, replayed=exchange == REPLAY_EXCHANGE)
+        contents: list[Message | Unreadable] = decode(delivery.body, origin, self._facts)
+        return [Arrived(content, origin, bool(delivery.redelivered)) for content in contents]
+
+
+async def _acknowledge(deliveries: list[AbstractIncomingMessage]) -> None:
+    """Acknowledge all up to the last delivery of each channel. If the channel is gone, the broker sends them again."""
+    last = {delivery.channel: delivery for delivery in deliveries}
+    for delivery in last.values():
+        try:
+            await delivery.ack(multiple=True)
+        except CONNECTION_EXCEPTIONS as error:
+            log.info("acknowledgement lost, the messages come again", error=repr(error)[:200])

@@ -1,0 +1,54 @@
+"""What a service tells delivery about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Generic, Protocol, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contracts.base import Contract, Fact, Service
+from contracts.queries import Query
+from messaging.message import Announcement, Message
+from messaging.tables import DeliveryTables
+
+State = TypeVar("State")
+Answerer = Callable[[AsyncConnection, Query], Awaitable[Contract | None]]
+
+
+class Refused(Exception):
+    """A message that contradicts what the service knows. It has no effect and is parked; the text says why."""
+
+
+class Handlers(Protocol[State]):
+    """How a service handles messages, one or five hundred at once.
+
+    `load` reads and locks all that the messages touch, in one transaction with the rest. `handle` decides one message
+    in memory and changes the state only if it returns. `save` keeps what changed. `due` names work whose time has come,
+    as messages the service sends itself.
+    """
+
+    async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> State: ...
+
+    def handle(self, state: State, message: Message, now: datetime) -> Sequence[Announcement]: ...
+
+    async def save(self, connection: AsyncConnection, state: State) -> None: ...
+
+    async def due(self, connection: AsyncConnection) -> Sequence[Fact]: ...
+
+
+@dataclass(frozen=True)
+class Domain(Generic[State]):
+    """A service: its name, what it takes, how it handles it, what it answers, and the figures it shows.
+
+    `gauges` are read from the database on demand: name to value, with ages in seconds.
+    """
+
+    service: Service
+    facts: Mapping[str, type[Fact]]
+    tables: DeliveryTables
+    handlers: Handlers[State]
+    answers: Mapping[type[Query], Answerer]
+    gauges: Callable[[AsyncConnection], Awaitable[Mapping[str, float]]]

@@ -1,0 +1,76 @@
+"""The inbox: each message id is handled once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from messaging.tables import DeliveryTables
+
+_RECEIVE = text(
+    "WITH fresh AS ("
+    "  INSERT INTO inbox (message_id) SELECT unnest(:ids)"
+    "  ON CONFLICT (message_id) DO UPDATE SET parked_reason = NULL, handled_at = clock_timestamp()"
+    "  WHERE inbox.parked_reason IS NOT NULL"
+    "  RETURNING message_id"
+    ") SELECT clock_timestamp(), array(SELECT message_id FROM fresh)"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+
+_END_ATTEMPTS = text("DELETE FROM attempts WHERE message_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
+
+
+async def receive(connection: AsyncConnection, ids: Sequence[UUID]) -> tuple[datetime, set[UUID]]:
+    """Note these messages as handled. Returns the database's time, and the ids that were not handled before.
+
+    A message that was parked counts as not handled, so that it can be replayed.
+    """
+    now, fresh = (await connection.execute(_RECEIVE, {"ids": sorted(set(ids))})).one()
+    return now, set(fresh)
+
+
+async def park(connection: AsyncConnection, tables: DeliveryTables, reasons: dict[UUID, str]) -> None:
+    """Note that these messages went to the dead-letter queue, and why."""
+    for message_id, reason in reasons.items():
+        await connection.execute(
+            update(tables.inbox).where(tables.inbox.c.message_id == message_id).values(parked_reason=reason)
+        )
+
+
+async def begin_attempt(connection: AsyncConnection, tables: DeliveryTables, ids: Sequence[UUID]) -> dict[UUID, int]:
+    """Count one more attempt at each of these redelivered messages; returns the counts, this one included."""
+    statement = insert(tables.attempts).values([{"message_id": each, "count": 1} for each in sorted(set(ids))])
+    statement = statement.on_conflict_do_update(
+        index_elements=["message_id"], set_={"count": tables.attempts.c.count + 1}
+    )
+    rows = await connection.execute(statement.returning(tables.attempts.c.message_id, tables.attempts.c.count))
+    return {message_id: count for message_id, count in rows}
+
+
+async def end_attempts(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    """Forget the attempts at messages that are done with."""
+    await connection.execute(_END_ATTEMPTS, {"ids": list(ids)})
+
+
+async def outcome(connection: AsyncConnection, tables: DeliveryTables, message_id: UUID) -> tuple[bool, str | None]:
+    """Whether the message was taken, and the reason if it was parked."""
+    row = (
+        await connection.execute(select(tables.inbox.c.parked_reason).where(tables.inbox.c.message_id == message_id))
+    ).first()
+    return row is not None, row.parked_reason if row else None
+
+
+async def forget(connection: AsyncConnection, tables: DeliveryTables, older_than_s: float) -> int:
+    """Delete what was handled longer ago than `older_than_s` seconds; parked ones stay. Returns how many."""
+    limit = func.clock_timestamp() - timedelta(seconds=older_than_s)
+    rows = await connection.execute(
+        delete(tables.inbox).where(tables.inbox.c.handled_at < limit, tables.inbox.c.parked_reason.is_(None))
+    )
+    await connection.execute(delete(tables.attempts).where(tables.attempts.c.begun_at < limit))
+    return rows.rowcount

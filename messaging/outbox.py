@@ -1,0 +1,115 @@
+"""The outbox: what a transaction announces is written with it, published after it, and deleted once confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contracts.base import Fact
+from contracts.envelope import Envelope, encode
+from contracts.topology import DEAD_EXCHANGE
+from messaging.message import Announcement, Message, Origin, Unreadable, announce
+from messaging.tables import DeliveryTables
+
+EVENTS_PER_MESSAGE = 250
+"""Keeps a message well under the largest body that is read."""
+
+
+_FORGET = text("DELETE FROM outbox WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One message to publish. `required`: somebody must be bound to it, so that it is an error if nobody is."""
+
+    id: UUID
+    exchange: str
+    routing_key: str
+    content_type: str
+    body: bytes
+    headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def required(self) -> bool:
+        """Whether the publish fails when nobody is bound; an event that ends a saga may have no listener."""
+        return "terminal" not in self.headers
+
+
+def outgoing(announcements: Sequence[tuple[Announcement, Message]], source: str, now: datetime) -> list[Outgoing]:
+    """The messages that carry what one transaction announced: one for each type of event."""
+    types: dict[str, type[Fact]] = {each.fact.type: type(each.fact) for each, _ in announcements}
+    messages = []
+    for name, envelopes in announce(announcements, source, now).items():
+        fact = types[name]
+        headers = {} if fact.consumers else {"terminal": "true"}
+        for start in range(0, len(envelopes), EVENTS_PER_MESSAGE):
+            messages.append(_message(fact, envelopes[start : start + EVENTS_PER_MESSAGE], headers))
+    return messages
+
+
+def _message(fact: type[Fact], envelopes: Sequence[Envelope], headers: dict[str, str]) -> Outgoing:
+    content_type, body = encode(envelopes)
+    return Outgoing(uuid4(), fact.exchange, fact.type, content_type, body, headers)
+
+
+def dead_letter(service: str, parked: Unreadable, origin: Origin, now: datetime) -> Outgoing:
+    """The message that parks what could not be handled, with the reason and where it came from."""
+    headers = {
+        "reason": parked.reason[:1000],
+        "exchange": origin.exchange,
+        "routing_key": origin.routing_key,
+        "parked_at": now.isoformat(),
+    }
+    return Outgoing(uuid4(), DEAD_EXCHANGE, service, parked.content_type, parked.body, headers)
+
+
+async def keep(connection: AsyncConnection, tables: DeliveryTables, messages: Sequence[Outgoing]) -> None:
+    """Write the messages with the transaction that announces them."""
+    if messages:
+        await connection.execute(
+            insert(tables.outbox),
+            [
+                {
+                    "id": each.id,
+                    "exchange": each.exchange,
+                    "routing_key": each.routing_key,
+                    "content_type": each.content_type,
+                    "headers": each.headers,
+                    "body": each.body,
+                }
+                for each in messages
+            ],
+        )
+
+
+async def left_behind(
+    connection: AsyncConnection, tables: DeliveryTables, older_than_s: float, except_for: Collection[UUID], limit: int
+) -> list[Outgoing]:
+    """Messages older than `older_than_s` seconds that nobody else is publishing, the oldest first, locked."""
+    outbox = tables.outbox
+    rows = await connection.execute(
+        select(outbox)
+        .where(outbox.c.created_at < func.clock_timestamp() - timedelta(seconds=older_than_s))
+        .where(outbox.c.id.not_in(list(except_for)))
+        .order_by(outbox.c.created_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [Outgoing(row.id, row.exchange, row.routing_key, row.content_type, row.body, row.headers) for row in rows]
+
+
+async def forget(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    """Delete messages that the broker confirmed."""
+    await connection.execute(_FORGET, {"ids": list(ids)})
+
+
+async def backlog(connection: AsyncConnection, tables: DeliveryTables) -> tuple[int, float]:
+    """How many messages wait to be published, and the age of the oldest in seconds."""
+    oldest = func.coalesce(func.extract("epoch", func.clock_timestamp() - func.min(tables.outbox.c.created_at)), 0)
+    count, age = (await connection.execute(select(func.count(), oldest).select_from(tables.outbox))).one()
+    return count, float(age)

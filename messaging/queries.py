@@ -1,0 +1,73 @@
+"""Questions over the broker: a request, a read, an answer to the asker's own queue."""
+
+from __future__ import annotations
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from pydantic import ValidationError
+from pydantic_core import from_json, to_json
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from contracts.base import Service, explain
+from contracts.queries import EVERY_SERVICE_QUERIES, Query
+from contracts.topology import REPLIES_EXCHANGE
+from messaging.database import is_outage
+from messaging.domain import Answerer
+
+log = structlog.get_logger(__name__)
+
+
+class Answering:
+    """Answers the questions of one service. An error in a question is answered with its reason."""
+
+    def __init__(self, service: Service, answers: dict[type[Query], Answerer], engine: AsyncEngine, user: str) -> None:
+        self._engine, self._user = engine, user
+        self._by_key = {
+            f"{service}.{query.type}" if query.type in EVERY_SERVICE_QUERIES else query.type: (query, answerer)
+            for query, answerer in answers.items()
+        }
+
+    async def take(self, request: AbstractIncomingMessage) -> None:
+        """Answer one request, then acknowledge it."""
+        asker = request.user_id
+        reply_to = request.reply_to or ""
+        if not asker or not reply_to.startswith(f"reply.{asker}."):
+            log.warning("question without its own reply queue", user=asker, reply_to=reply_to)
+        else:
+            reply = await self._answer(request.routing_key or "", request.body)
+            message = aio_pika.Message(
+                to_json(reply),
+                content_type="application/json",
+                correlation_id=request.correlation_id,
+                user_id=self._user,
+                type="error" if "error" in reply else "answer",
+            )
+            try:
+                await request.channel.basic_publish(
+                    message.body, exchange=REPLIES_EXCHANGE, routing_key=reply_to, properties=message.properties
+                )
+            except CONNECTION_EXCEPTIONS as error:
+                log.info("answer lost", error=repr(error)[:200])
+        try:
+            await request.ack()
+        except CONNECTION_EXCEPTIONS as error:
+            log.info("acknowledgement lost", error=repr(error)[:200])
+
+    async def _answer(self, key: str, body: bytes) -> dict[str, object]:
+        if key not in self._by_key:
+            return {"error": f"{key!r} is not a question here; known: {', '.join(sorted(self._by_key))}"}
+        query, answerer = self._by_key[key]
+        try:
+            asked = query.model_validate(from_json(body) if body else {})
+            async with self._engine.connect() as connection:
+                answer = await answerer(connection, asked)
+        except ValidationError as error:
+            return {"error": explain(error)}
+        except ValueError as error:
+            return {"error": f"body: not JSON: {error}"}
+        except Exception as error:
+            log.warning("question failed", key=key, error=repr(error)[:300])
+            return {"error": "the database is away, ask again" if is_outage(error) else "internal error, see the log"}
+        return {"answer": None if answer is None else answer.model_dump(mode="json")}

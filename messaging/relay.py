@@ -1,0 +1,216 @@
+"""The relay: publishes what was announced, with confirms, and deletes it once the broker has it.
+
+It has a connection and a channel of its own: a memory alarm blocks publishers and must not block consumers, and
+whether an unroutable message is an error is a setting of the channel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from uuid import UUID
+
+import aio_pika
+import structlog
+from aio_pika.abc import AbstractChannel, AbstractConnection
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from messaging import outbox
+from messaging.checkpoints import Checkpoint, Hook
+from messaging.database import is_outage
+from messaging.outbox import Outgoing
+from messaging.settings import named
+from messaging.tables import DeliveryTables
+
+log = structlog.get_logger(__name__)
+
+HELD_MAX = 10_000
+"""Messages held in memory; beyond that they stay in the outbox until a sweep takes them."""
+TOGETHER_MAX = 100
+CONFIRM_S_MAX = 15.0
+SWEEP_S = 5.0
+BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+
+
+class Relay:
+    """Publishes handed-over messages in their order, and sweeps the outbox for those that a crash left behind."""
+
+    def __init__(
+        self, url: str, name: str, user: str, engine: AsyncEngine, tables: DeliveryTables, hook: Hook | None = None
+    ) -> None:
+        self._url, self._name, self._user = url, name, user
+        self._engine, self._tables, self._hook = engine, tables, hook
+        self._held: deque[Outgoing] = deque()
+        self._arrived = asyncio.Event()
+        self._connection: AbstractConnection | None = None
+        self._channel: AbstractChannel | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._unroutable = 0
+        self._opening = asyncio.Lock()
+
+    @property
+    def problem(self) -> str | None:
+        """Why the relay does not relay, or None if it does."""
+        if any(task.done() for task in self._tasks) or not self._tasks:
+            return "relay: not running"
+        if self._channel is None or self._channel.is_closed:
+            return "relay: no connection to the broker"
+        if self._unroutable:
+            return "relay: a message has no queue bound to it; see the log"
+        return None
+
+    def start(self) -> None:
+        """Begin to relay, in the background."""
+        self._tasks = [asyncio.create_task(self._relay()), asyncio.create_task(self._sweep())]
+
+    async def stop(self, drain_s: float = 3.0) -> None:
+        """Publish what is held, for at most `drain_s` seconds, then stop. What is left is in the outbox."""
+        deadline = asyncio.get_running_loop().time() + drain_s
+        while self._held and self._channel and asyncio.get_running_loop().time() < deadline:
+            await asyncio.sleep(0.01)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks = []
+        await self._close()
+
+    def hand_over(self, messages: Sequence[Outgoing]) -> None:
+        """Take messages whose transaction is committed. Never waits."""
+        if len(self._held) + len(messages) <= HELD_MAX:
+            self._held.extend(messages)
+            self._arrived.set()
+
+    async def _relay(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._held:
+                together = [self._held[i] for i in range(min(TOGETHER_MAX, len(self._held)))]
+                await self._until_done(together)
+                for _ in together:
+                    self._held.popleft()
+
+    async def _until_done(self, messages: list[Outgoing]) -> None:
+        """Publish and delete, waiting out whatever outage there is. Unroutable ones are left to the sweep."""
+        left, failures = messages, 0
+        confirmed: list[UUID] = []
+        while left or confirmed:
+            try:
+                done, left = await self._publish(left)
+                confirmed += done
+                await self._forget(confirmed)
+                confirmed = []
+            except Exception as error:
+                if not _is_outage(error):
+                    raise
+                log.warning("relay waits", error=_brief(error), messages=len(left))
+                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                failures += 1
+
+    async def _forget(self, ids: Sequence[UUID]) -> None:
+        if ids:
+            async with self._engine.begin() as connection:
+                await outbox.forget(connection, ids)
+            await self._reached("after delete")
+
+    async def _reached(self, checkpoint: Checkpoint) -> None:
+        if self._hook:
+            await self._hook(checkpoint)
+
+    async def _publish(self, messages: Sequence[Outgoing]) -> tuple[list[UUID], list[Outgoing]]:
+        """Publish all at once; returns what was confirmed and what is to be published again."""
+        if not messages:
+            return [], []
+        await self._reached("before publish")
+        channel = await self._open()
+        results = await asyncio.gather(*(self._publish_one(channel, each) for each in messages), return_exceptions=True)
+        confirmed: list[UUID] = []
+        again: list[Outgoing] = []
+        for message, result in zip(messages, results, strict=True):
+            if result is None:
+                confirmed.append(message.id)
+            elif isinstance(result, PublishError):
+                self._unroutable += 1
+                log.error("unroutable", exchange=message.exchange, routing_key=message.routing_key, id=str(message.id))
+            else:
+                log.warning("publish failed", error=_brief(result), id=str(message.id))
+                again.append(message)
+        if again:
+            await self._close()
+            await asyncio.sleep(BACKOFF_S[0])
+        await self._reached("after confirm")
+        return confirmed, again
+
+    async def _publish_one(self, channel: AbstractChannel, message: Outgoing) -> None:
+        exchange = await channel.get_exchange(message.exchange, ensure=False)
+        await exchange.publish(
+            aio_pika.Message(
+                message.body,
+                content_type=message.content_type,
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                message_id=str(message.id),
+                type=message.routing_key,
+                app_id=self._name,
+                user_id=self._user,
+                timestamp=datetime.now(UTC),
+                headers=dict(message.headers),
+            ),
+            message.routing_key,
+            mandatory=message.required,
+            timeout=CONFIRM_S_MAX,
+        )
+
+    async def _open(self) -> AbstractChannel:
+        async with self._opening:
+            if self._channel and not self._channel.is_closed:
+                return self._channel
+            await self._close()
+            self._connection = await aio_pika.connect(named(self._url, f"{self._name} relay"), timeout=10)
+            self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
+            return self._channel
+
+    async def _close(self) -> None:
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection:
+            try:
+                await asyncio.wait_for(connection.close(), 5)
+            except (Exception, asyncio.CancelledError) as error:
+                log.debug("closing failed", error=_brief(error))
+
+    async def _sweep(self) -> None:
+        """Look for rows that nobody relays: at once when starting, later only for those that should be gone."""
+        age_s = 0.0
+        while True:
+            try:
+                await self._open()
+                while await self._sweep_once(age_s):
+                    pass
+                age_s = SWEEP_S
+            except Exception as error:
+                if not _is_outage(error):
+                    raise
+                log.warning("sweep waits", error=_brief(error))
+            await asyncio.sleep(SWEEP_S)
+
+    async def _sweep_once(self, age_s: float) -> bool:
+        self._unroutable = 0
+        async with self._engine.begin() as connection:
+            held = {message.id for message in self._held}
+            rows = await outbox.left_behind(connection, self._tables, age_s, held, TOGETHER_MAX)
+            if not rows:
+                return False
+            log.info("outbox swept", messages=len(rows))
+            confirmed, _ = await self._publish(rows)
+            await outbox.forget(connection, confirmed)
+        return len(confirmed) == TOGETHER_MAX
+
+
+def _is_outage(error: BaseException) -> bool:
+    return is_outage(error) or isinstance(error, CONNECTION_EXCEPTIONS)
+
+
+def _brief(error: BaseException) -> str:
+    return f"{type(error).__name__}: {str(error)[:200]}"

@@ -1,0 +1,250 @@
+"""Running a service: its consumer, its relay, its clock, its answers and its pages, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from typing import Generic, TypeVar
+
+import structlog
+from aio_pika.exceptions import CONNECTION_EXCEPTIONS
+from faststream import AckPolicy
+from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
+from faststream.rabbit.annotations import RabbitMessage
+from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contracts.asyncapi import document, page
+from contracts.base import Contract
+from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
+from contracts.topology import inbox_queue, queries_queue
+from messaging import inbox, logs, outbox
+from messaging.checkpoints import Hook
+from messaging.consumer import PREFETCH, Consumer
+from messaging.database import engine
+from messaging.domain import Answerer, Domain, State
+from messaging.metrics import Metrics
+from messaging.queries import Answering
+from messaging.relay import Relay
+from messaging.settings import ServiceSettings, named, read_settings
+from messaging.tracing import Tracer, tracer
+from messaging.unit_of_work import UnitOfWork
+from messaging.web import Web
+
+Settings = TypeVar("Settings", bound=ServiceSettings)
+
+log = structlog.get_logger(__name__)
+
+CLOCK_S = 0.5
+"""How often work whose time has come is looked for. Deadlines hold without it; this is how soon others hear of them."""
+HOUSEKEEPING_S = 600.0
+RECONNECT_S = 1.0
+STOP_S = 8.0
+
+
+class ServiceInstance(Generic[State]):
+    """One process's worth of a service. `hook` is told of each checkpoint that delivery reaches."""
+
+    def __init__(self, domain: Domain[State], settings: ServiceSettings, hook: Hook | None = None) -> None:
+        self.domain, self.settings = domain, settings
+        name = str(domain.service)
+        self.engine = engine(settings.database_url, name)
+        self.metrics = Metrics()
+        self.tracer: Tracer = tracer(name)
+        self.relay = Relay(settings.amqp_url, name, settings.broker_user, self.engine, domain.tables, hook)
+        self.work = UnitOfWork(domain, self.engine, self.relay.hand_over, self.metrics, self.tracer, hook)
+        self.consumer = Consumer(domain.facts, self.work.handle, hook)
+        self.broker = self._make_broker()
+        self.web = Web(
+            settings.http_host,
+            settings.http_port,
+            self.problems,
+            self.refresh,
+            self.metrics.registry,
+            document(domain.service),
+            page(domain.service),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def url(self) -> str:
+        """Where the pages are."""
+        return self.settings.http_url or f"http://{self.settings.http_host}:{self.web.port}"
+
+    async def start(self) -> None:
+        """Serve the pages and begin to work; waits in the background for a broker or database that is away."""
+        self._tasks = [asyncio.create_task(self.web.run())]
+        self.relay.start()
+        self.consumer.start()
+        self._tasks += [asyncio.create_task(job) for job in (self._consume(), self._clock(), self._housekeeping())]
+        log.info("started", url=self.url, pid=os.getpid())
+
+    async def stop(self) -> None:
+        """Stop taking deliveries, finish what is at hand, publish what it announced. At most ten seconds."""
+        for task in self._tasks[1:]:
+            task.cancel()
+        await asyncio.gather(*self._tasks[1:], return_exceptions=True)
+        for subscriber in self.broker.subscribers:
+            try:
+                await asyncio.wait_for(subscriber.stop(), 1)
+            except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+                log.info("consumer not cancelled", error=repr(error)[:200])
+        await self.consumer.stop(within_s=3)
+        await self.relay.stop(drain_s=2)
+        try:
+            await asyncio.wait_for(self.broker.stop(), 2)
+        except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+            log.info("connection not closed", error=repr(error)[:200])
+        self.web.stop()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.engine.dispose()
+        self.tracer.stop()
+        log.info("stopped")
+
+    async def problems(self) -> list[str]:
+        """What keeps the service from working; empty if nothing does."""
+        found = [problem for problem in (self.consumer.problem, self.relay.problem) if problem]
+        if not await self._is_consuming():
+            found.append("consumer: not consuming from the broker")
+        found += [f"task ended: {task.exception()!r}" for task in self._tasks if task.done() and not task.cancelled()]
+        try:
+            async with asyncio.timeout(3), self.engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+        except Exception as error:
+            found.append(f"database: {type(error).__name__}")
+        return found
+
+    async def refresh(self) -> None:
+        """Read the figures that the database holds into the metrics."""
+        async with self.engine.connect() as connection:
+            rows, age_s = await outbox.backlog(connection, self.domain.tables)
+            figures = await self.domain.gauges(connection)
+        self.metrics.set_gauge("outbox_rows", rows)
+        self.metrics.set_gauge("outbox_oldest_seconds", age_s)
+        for name, value in figures.items():
+            self.metrics.set_gauge(name, value)
+
+    def _make_broker(self) -> RabbitBroker:
+        async def whole(message: RabbitMessage) -> RabbitMessage:
+            return message
+
+        name = self.domain.service
+        broker = RabbitBroker(
+            named(self.settings.amqp_url, f"{name} consumer"),
+            fail_fast=False,
+            reconnect_interval=RECONNECT_S,
+            app_id=name,
+            decoder=whole,
+            apply_types=False,
+            logger=None,
+            middlewares=(RabbitPrometheusMiddleware(registry=self.metrics.registry, app_name=name),),
+        )
+        own: dict[type[Query], Answerer] = {ShowStatus: self._status, ShowOutcome: self._outcome}
+        answering = Answering(name, {**self.domain.answers, **own}, self.engine, self.settings.broker_user)
+
+        @broker.subscriber(
+            RabbitQueue(inbox_queue(name), declare=False),
+            channel=Channel(prefetch_count=PREFETCH),
+            ack_policy=AckPolicy.MANUAL,
+        )
+        async def take(message: RabbitMessage) -> None:
+            self.consumer.take(message.raw_message)
+
+        @broker.subscriber(
+            RabbitQueue(queries_queue(name), declare=False),
+            channel=Channel(prefetch_count=20),
+            ack_policy=AckPolicy.MANUAL,
+        )
+        async def answer(message: RabbitMessage) -> None:
+            await answering.take(message.raw_message)
+
+        return broker
+
+    async def _consume(self) -> None:
+        while True:
+            try:
+                await self.broker.start()
+                return
+            except CONNECTION_EXCEPTIONS as error:
+                log.warning("broker away, waiting", error=repr(error)[:200])
+                await asyncio.sleep(RECONNECT_S)
+
+    async def _is_consuming(self) -> bool:
+        subscribers = self.broker.subscribers
+        return all(
+            getattr(subscriber, "_consumer_tag", None) and not subscriber._queue_obj.channel.is_closed  # type: ignore[attr-defined]
+            for subscriber in subscribers
+        ) and await self.broker.ping(timeout=0.5)
+
+    async def _clock(self) -> None:
+        while True:
+            if not await self.work.handle_due():
+                await asyncio.sleep(CLOCK_S)
+
+    async def _housekeeping(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            try:
+                async with self.engine.begin() as connection:
+                    await inbox.forget(connection, self.domain.tables, self.settings.inbox_retention_s)
+            except Exception as error:
+                log.warning("housekeeping failed", error=repr(error)[:200])
+
+    async def _status(self, connection: AsyncConnection, query: Query) -> Contract:
+        rows, age_s = await outbox.backlog(connection, self.domain.tables)
+        inbox_table = self.domain.tables.inbox
+        parked = select(func.count()).select_from(inbox_table).where(inbox_table.c.parked_reason.is_not(None))
+        problems = tuple(await self.problems())
+        return StatusView(
+            service=self.domain.service,
+            instance=f"{socket.gethostname()}:{os.getpid()}",
+            version=_version(),
+            url=self.url,
+            healthy=not problems,
+            problems=problems,
+            outbox_rows=rows,
+            outbox_oldest_s=age_s,
+            parked=(await connection.execute(parked)).scalar_one(),
+            gauges=dict(await self.domain.gauges(connection)),
+        )
+
+    async def _outcome(self, connection: AsyncConnection, query: Query) -> Contract:
+        assert isinstance(query, ShowOutcome)
+        taken, reason = await inbox.outcome(connection, self.domain.tables, query.message_id)
+        return OutcomeView(outcome="parked" if reason else "handled" if taken else "unknown", reason=reason)
+
+
+def _version() -> str:
+    try:
+        return version("holdfast")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+async def run(domain: Domain[State], settings: ServiceSettings) -> None:
+    """Run the service until SIGTERM or SIGINT, then drain."""
+    logs.configure(domain.service, settings.log_level)
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, told.set)
+    instance = ServiceInstance(domain, settings)
+    await instance.start()
+    await told.wait()
+    log.info("stopping")
+    await instance.stop()
+
+
+def main(domain: Callable[[Settings], Domain[State]], settings: type[Settings]) -> None:
+    """The entry point of a service: read its settings and run it. Exit code 2 for settings that cannot be."""
+    read = read_settings(settings)
+    try:
+        asyncio.run(run(domain(read), read))
+    except ValueError as error:
+        sys.exit(f"{domain.__module__}: {error}")

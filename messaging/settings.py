@@ -1,0 +1,57 @@
+"""What a service is told by its environment. Each variable begins with the service's name, such as `USER_SERVICE_`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, TypeVar
+from urllib.parse import quote, unquote, urlsplit
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings
+
+
+class ServiceSettings(BaseSettings):
+    """Where the service's broker and database are, and where it shows itself.
+
+    `amqp_url`: the service's own broker user. `database_url`: its runtime role. `http_port`: 0 takes a free one.
+    `http_url`: how others reach the pages, where that differs. `inbox_retention_s`: how long message ids are kept.
+    """
+
+    amqp_url: str
+    database_url: str
+    http_host: str = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    http_url: str = ""
+    log_level: str = "info"
+    inbox_retention_s: Annotated[float, Field(gt=0)] = 7 * 24 * 3600.0
+
+    @property
+    def broker_user(self) -> str:
+        """The broker user's name, which the broker validates on each message."""
+        return unquote(urlsplit(self.amqp_url).username or "")
+
+
+class MigrationSettings(BaseSettings):
+    """`migration_database_url`: the service's database, as the role that owns its tables."""
+
+    migration_database_url: str
+
+
+def named(amqp_url: str, name: str) -> str:
+    """The same URL, for a connection that the RabbitMQ UI shows under this name."""
+    return f"{amqp_url}{'&' if urlsplit(amqp_url).query else '?'}name={quote(name)}"
+
+
+Read = TypeVar("Read", bound=BaseSettings)
+
+
+def read_settings(settings: type[Read]) -> Read:
+    """The settings from the environment, or exit code 2 with one line for each variable that is missing or wrong."""
+    try:
+        return settings()
+    except ValidationError as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        for detail in error.errors(include_url=False):
+            name = prefix + str(detail["loc"][0]).upper()
+            print(f"environment variable {name}: {detail['msg']}", file=sys.stderr)
+        raise SystemExit(2) from None

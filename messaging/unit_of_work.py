@@ -1,0 +1,224 @@
+"""One transaction for whatever has arrived: inbox, one load, decisions in memory, one save, outbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Generic, TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from contracts.envelope import SINGLE
+from messaging import inbox, outbox
+from messaging.checkpoints import Checkpoint, Hook
+from messaging.database import is_conflict, is_outage
+from messaging.domain import Domain, Refused, State
+from messaging.message import Announcement, Message, Origin, Unreadable, internal
+from messaging.metrics import Metrics
+from messaging.outbox import Outgoing
+from messaging.tracing import Tracer
+
+log = structlog.get_logger(__name__)
+
+Result = TypeVar("Result")
+
+BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+ATTEMPTS_ALONE = 3
+"""Begun attempts after which a redelivered message is handled by itself."""
+ATTEMPTS_MAX = 6
+"""Begun attempts after which a message is parked: each of them must have killed the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A message, or what was unreadable, with where it came from. `redelivered`: the broker had handed it out before."""
+
+    content: Message | Unreadable
+    origin: Origin
+    redelivered: bool = False
+
+
+@dataclass
+class _Done:
+    """What a committed transaction leaves to be done."""
+
+    messages: list[Outgoing] = field(default_factory=list)
+    announced: list[tuple[Announcement, Message]] = field(default_factory=list)
+    parked: list[tuple[str, str]] = field(default_factory=list)
+    handled: list[Message] = field(default_factory=list)
+    now: datetime | None = None
+
+
+class UnitOfWork(Generic[State]):
+    """Handles what arrived, exactly once as far as the database is concerned, and hands the rest to the relay."""
+
+    def __init__(
+        self,
+        domain: Domain[State],
+        engine: AsyncEngine,
+        hand_over: Callable[[Sequence[Outgoing]], None],
+        metrics: Metrics,
+        tracer: Tracer,
+        hook: Hook | None = None,
+    ) -> None:
+        self._domain, self._engine, self._hand_over = domain, engine, hand_over
+        self._metrics, self._tracer, self._hook = metrics, tracer, hook
+
+    async def handle(self, arrived: Sequence[Arrived]) -> None:
+        """Handle all of it and return once it is committed, however long an outage takes.
+
+        A message that cannot be handled is parked in the dead-letter queue and holds up nothing else.
+        """
+        await self._reached("batch taken")
+        together, alone = await self._by_attempts(arrived)
+        if together:
+            await self._handle_together(together)
+        for each in alone:
+            await self._handle_together([each])
+
+    async def handle_due(self) -> bool:
+        """Handle the work whose time has come. Returns False when there was none."""
+
+        async def read() -> Sequence[Message]:
+            async with self._engine.connect() as connection:
+                return [internal(fact) for fact in await self._domain.handlers.due(connection)]
+
+        due = await self._outlast(read)
+        if due:
+            await self._handle_together([Arrived(message, Origin("", "", None)) for message in due])
+        return bool(due)
+
+    async def _by_attempts(self, arrived: Sequence[Arrived]) -> tuple[list[Arrived], list[Arrived]]:
+        """Tell the redelivered messages that have killed the service before from the rest."""
+        again = [each.content.id for each in arrived if each.redelivered and isinstance(each.content, Message)]
+        if not again:
+            return list(arrived), []
+
+        async def count() -> dict[UUID, int]:
+            async with self._engine.begin() as connection:
+                return await inbox.begin_attempt(connection, self._domain.tables, again)
+
+        counts = await self._outlast(count)
+        together, alone = [], []
+        for each in arrived:
+            attempts = counts.get(each.content.id, 0) if isinstance(each.content, Message) else 0
+            if attempts > ATTEMPTS_MAX and isinstance(each.content, Message):
+                reason = f"begun {attempts - 1} times, and the service died each time"
+                alone.append(Arrived(_as_parked(each.content, reason), each.origin, each.redelivered))
+            elif attempts > ATTEMPTS_ALONE:
+                alone.append(each)
+            else:
+                together.append(each)
+        return together, alone
+
+    async def _handle_together(self, arrived: Sequence[Arrived]) -> None:
+        try:
+            done = await self._outlast(lambda: self._transact(arrived))
+        except Exception as error:
+            if len(arrived) > 1:
+                log.warning("batch failed, its messages are handled one by one", error=repr(error)[:300])
+                for each in arrived:
+                    await self._handle_together([each])
+                return
+            content = arrived[0].content
+            if isinstance(content, Unreadable) or content.envelope is None:
+                raise
+            log.exception("message failed", type=content.fact.type, id=str(content.id))
+            reason = f"{type(error).__name__}: {str(error)[:300]}"
+            await self._handle_together([Arrived(_as_parked(content, reason), arrived[0].origin)])
+            return
+        self._hand_over(done.messages)
+        self._report(done, len(arrived))
+        await self._reached("after commit")
+
+    async def _transact(self, arrived: Sequence[Arrived]) -> _Done:
+        domain, done = self._domain, _Done()
+        async with self._engine.begin() as connection:
+            fresh, now = await self._receive(connection, arrived)
+            parked = [(each.content, each.origin) for each in fresh if isinstance(each.content, Unreadable)]
+            messages = [(each.content, each.origin) for each in fresh if isinstance(each.content, Message)]
+            if messages:
+                state = await domain.handlers.load(connection, [message for message, _ in messages], now)
+                for message, origin in messages:
+                    refused = self._decide(state, message, now, done)
+                    if refused:
+                        parked.append((_as_parked(message, refused), origin))
+                await domain.handlers.save(connection, state)
+            done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
+            done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
+            done.parked = [(content.reason, str(content.message_id)) for content, _ in parked]
+            await inbox.park(
+                connection, domain.tables, {each.message_id: each.reason for each, _ in parked if each.message_id}
+            )
+            await outbox.keep(connection, domain.tables, done.messages)
+            await self._reached("before commit")
+        done.now = now
+        return done
+
+    async def _receive(self, connection: AsyncConnection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], datetime]:
+        """Note the messages in the inbox; returns those that are new, each once, and the database's time."""
+        ids = [each.content.id if isinstance(each.content, Message) else each.content.message_id for each in arrived]
+        travelled = [each_id for each_id, each in zip(ids, arrived, strict=True) if each_id and each.origin.exchange]
+        now, new = await inbox.receive(connection, travelled)
+        fresh = []
+        for each_id, each in zip(ids, arrived, strict=True):
+            if each_id is None or not each.origin.exchange or isinstance(each.content, Unreadable):
+                fresh.append(each)
+            elif each_id in new:
+                new.discard(each_id)
+                fresh.append(each)
+        again = [each.content.id for each in arrived if each.redelivered and isinstance(each.content, Message)]
+        if again:
+            await inbox.end_attempts(connection, again)
+        return fresh, now
+
+    def _decide(self, state: State, message: Message, now: datetime, done: _Done) -> str | None:
+        """Decide one message; returns the reason if it is to be parked instead."""
+        try:
+            with self._tracer.handling(message) as trace:
+                announcements = self._domain.handlers.handle(state, message, now)
+        except Refused as error:
+            return str(error)
+        except Exception as error:
+            log.exception("handler failed", type=message.fact.type, id=str(message.id))
+            return f"{type(error).__name__}: {str(error)[:300]}"
+        done.handled.append(message)
+        cause = message if trace is None else Message(message.id, message.fact, trace, message.envelope)
+        done.announced += [(each, cause) for each in announcements]
+        return None
+
+    async def _outlast(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        failures = 0
+        while True:
+            try:
+                return await work()
+            except Exception as error:
+                if is_outage(error):
+                    log.warning("database away, waiting", error=f"{type(error).__name__}: {str(error)[:200]}")
+                elif not is_conflict(error) or failures >= len(BACKOFF_S):
+                    raise
+                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+                failures += 1
+
+    def _report(self, done: _Done, arrived: int) -> None:
+        self._metrics.committed(done.handled, [each for each, _ in done.announced], len(done.parked), arrived, done.now)
+        for announcement, message in done.announced:
+            fact = announcement.fact
+            reason = getattr(fact, "reason", None)
+            write = log.info if reason or not type(fact).consumers else log.debug
+            write(fact.type, saga=fact.saga, subject=fact.subject, cause=message.fact.type, reason=reason)
+        for reason, message_id in done.parked:
+            log.warning("parked", id=message_id, reason=reason)
+
+    async def _reached(self, checkpoint: Checkpoint) -> None:
+        if self._hook:
+            await self._hook(checkpoint)
+
+
+def _as_parked(message: Message, reason: str) -> Unreadable:
+    body = message.envelope.model_dump_json(exclude_none=True).encode() if message.envelope else b""
+    return Unreadable(reason, SINGLE, body, message.id)

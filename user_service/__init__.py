@@ -1,0 +1,1 @@
+"""Accounts, and the pending operations that give sagas their isolation back."""

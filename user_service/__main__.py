@@ -1,0 +1,8 @@
+"""`python -m user_service`: run the user service until SIGTERM."""
+
+from messaging.service import main
+from user_service.handlers import domain
+from user_service.settings import Settings
+
+if __name__ == "__main__":
+    main(domain, Settings)
