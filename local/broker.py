@@ -138,14 +138,17 @@ class Broker:
         return found
 
     def _choose_ports(self) -> None:
-        """Ports and node name are chosen once, since a node finds its messages by its name."""
+        """Last time's ports, as far as they are free. The node's name never changes: it finds its messages by it."""
         file = self._folder / "rabbitmq.ports"
-        if read(file):
-            return
-        usual = {"amqp": 5672, "ui": 15672} if self._usual_ports else {}
-        ports = {name: free_port(usual.get(name, 0)) for name in ("amqp", "ui", "dist", "epmd")}
-        lines = [f"{name}={port}" for name, port in ports.items()] + [f"node=holdfast-{secrets.token_hex(4)}@localhost"]
-        write(file, "\n".join(lines) + "\n")
+        usual = {"amqp": "5672", "ui": "15672"} if self._usual_ports else {}
+        wanted = {**usual, **read(file)}
+        kept = {"epmd"} if self._epmd.pid else set()
+        ports = {
+            name: wanted[name] if name in kept else str(free_port(int(wanted.get(name, 0))))
+            for name in ("amqp", "ui", "dist", "epmd")
+        }
+        ports["node"] = wanted.get("node", f"holdfast-{secrets.token_hex(4)}@localhost")
+        write(file, "".join(f"{name}={value}\n" for name, value in ports.items()))
 
     def _write_configuration(self) -> list[Path]:
         ports = self._ports()

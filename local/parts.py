@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -44,6 +45,10 @@ class Parts:
     def site(self, name: str = "") -> Site:
         """The virtual host and databases of this name; the nameless one is that of `make up` and of compose."""
         return Site(self, name)
+
+    def fresh_site(self, label: str = "t") -> Site:
+        """A site that nobody has used yet."""
+        return self.site(f"{label}_{secrets.token_hex(4)}")
 
     def __enter__(self) -> Self:
         self.start()

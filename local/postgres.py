@@ -102,12 +102,16 @@ class Postgres:
         if not (data / "PG_VERSION").exists():
             shutil.rmtree(data, ignore_errors=True)
             self._initialize(program, data)
-        ports = self._folder / "postgres.ports"
-        if not read(ports):
-            write(ports, f"port={free_port(5432 if self._usual_ports else 0)}\n")
-        options = self._options(read(ports)["port"])
+        options = self._options(self._choose_port())
         command: list[str | Path] = [program.bin / "postgres", "-D", data, *(f"--{option}" for option in options)]
         self._process.start(command, self._environment(), account, cwd=self._state, stopped_by=signal.SIGINT)
+
+    def _choose_port(self) -> int:
+        """Last time's port, if it is free."""
+        file = self._folder / "postgres.ports"
+        port = free_port(int(read(file).get("port", 5432 if self._usual_ports else 0)))
+        write(file, f"port={port}\n")
+        return port
 
     def _initialize(self, program: sources.PostgreSQL, data: Path) -> None:
         account = unprivileged()
@@ -130,7 +134,7 @@ class Postgres:
             shutil.rmtree(data, ignore_errors=True)
             raise StartError(f"PostgreSQL's initdb failed:\n{done.stdout[-500:]}{done.stderr[-1500:]}")
 
-    def _options(self, port: str) -> list[str]:
+    def _options(self, port: int) -> list[str]:
         """Reached by TCP on loopback alone: a socket file would need a short path, and would be one more way in."""
         quick = [] if self._fsync else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
         return [

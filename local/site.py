@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from local.postgres import apart
@@ -37,17 +38,8 @@ class Site:
 
     def migrate(self) -> None:
         """Bring the three databases to the newest version. Raises `StartError` with what the migration printed."""
-        for service in SERVICES:
-            done = subprocess.run(
-                [sys.executable, "-m", f"{service}.migrate"],
-                cwd=PROJECT,
-                env={**os.environ, **self.migration_env(service)},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if done.returncode:
-                raise StartError(f"the migration of {service} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(self._migrate, SERVICES))
 
     def drop(self) -> None:
         """Delete the virtual host and the databases, whoever is connected."""
@@ -86,6 +78,18 @@ class Site:
         port = http_port or free_port()
         label = f"{self.prefix}{name}-{instance}"
         return Service(self._parts.folder, label, name, port, {**self.service_env(name, port), **env})
+
+    def _migrate(self, service: str) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", f"{service}.migrate"],
+            cwd=PROJECT,
+            env={**os.environ, **self.migration_env(service)},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise StartError(f"the migration of {service} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
 
     def _database(self, service: str) -> tuple[str, str]:
         return self._parts.postgres.address, self.prefix + service
