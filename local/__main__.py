@@ -73,7 +73,8 @@ def up() -> int:
             parts.stop()
             raise
         secrets.write(UP_REPORT, stack.report())
-        secrets.write(UP_ENV, "".join(f"{name}={value}\n" for name, value in stack.site.client_env().items()))
+        env = {**stack.site.client_env(), "HOLDFAST_RABBITMQ_MANAGEMENT_URL": parts.broker.management_url}
+        secrets.write(UP_ENV, "".join(f"{name}={value}\n" for name, value in env.items()))
         print(f"holdfast is up.\n{stack.report()}Stop it with: make down")
         return 0
 

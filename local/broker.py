@@ -22,7 +22,7 @@ START_S_MAX = 120
 class Broker:
     """The broker whose state is in `folder`; a second object for the same folder means the same broker.
 
-    `settings` has the passwords. `usual_ports`: take RabbitMQ's usual ports where they are free.
+    `settings` has the passwords. `usual_ports`: take the ports that it names where they are free.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, str], usual_ports: bool = False) -> None:
@@ -140,7 +140,8 @@ class Broker:
     def _choose_ports(self) -> None:
         """Last time's ports, as far as they are free. The node's name never changes: it finds its messages by it."""
         file = self._folder / "rabbitmq.ports"
-        usual = {"amqp": "5672", "ui": "15672"} if self._usual_ports else {}
+        names = {"amqp": "HOLDFAST_AMQP_PORT", "ui": "HOLDFAST_UI_PORT"} if self._usual_ports else {}
+        usual = {port: self._settings[name] for port, name in names.items()}
         wanted = {**usual, **read(file)}
         kept = {"epmd"} if self._epmd.pid else set()
         ports = {

@@ -32,7 +32,7 @@ T = TypeVar("T")
 class Postgres:
     """The cluster whose state is in `folder`; a second object for the same folder means the same cluster.
 
-    `settings` has the passwords. `usual_ports`: take PostgreSQL's usual port where it is free. Without `fsync` it is
+    `settings` has the passwords. `usual_ports`: take the port that it names where it is free. Without `fsync` it is
     quicker, and a crash of the machine (not of the cluster) may lose everything: only for data that nobody keeps.
     """
 
@@ -109,7 +109,8 @@ class Postgres:
     def _choose_port(self) -> int:
         """Last time's port, if it is free."""
         file = self._folder / "postgres.ports"
-        port = free_port(int(read(file).get("port", 5432 if self._usual_ports else 0)))
+        usual = self._settings["HOLDFAST_POSTGRES_PORT"] if self._usual_ports else "0"
+        port = free_port(int(read(file).get("port", usual)))
         write(file, f"port={port}\n")
         return port
 

@@ -113,6 +113,8 @@ def write(path: Path, text: str) -> None:
 def _missing(settings: Mapping[str, str]) -> dict[str, str]:
     names = [broker_password(user) for user in BROKER_USERS] + [database_password(role) for role in DATABASE_ROLES]
     wanted = {name: secrets.token_hex(20) for name in names if not settings.get(name)}
+    if not settings.get("COMPOSE_PROJECT_NAME"):
+        wanted["COMPOSE_PROJECT_NAME"] = f"holdfast-{secrets.token_hex(3)}"  # or two clones would share containers
     wanted |= {name: str(free_port(port)) for name, port in PORTS.items() if not settings.get(name)}
     known = {**settings, **wanted}
     urls = client_urls(
