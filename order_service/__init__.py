@@ -1,0 +1,1 @@
+"""Catalog, stock and orders."""

@@ -1,0 +1,383 @@
+"""One order through its states, as a table of what every state does with every event. Pure: no I/O, no clock.
+
+Before `confirmed` everything can be undone, after the capture nothing fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from contracts.base import COINS_MAX, Exchange, Fact
+from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
+from contracts.events import (
+    CancelRefused,
+    CoinsCaptured,
+    CoinsExpired,
+    CoinsRefused,
+    CoinsReleased,
+    CoinsReserved,
+    FulfilmentRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderFailed,
+    OrderPlaced,
+)
+
+State = Literal["unknown", "placed", "reserved", "confirmed", "completed", "failed", "cancelled"]
+Fulfilment = Literal["instant", "external"]
+
+
+class Contradiction(Exception):
+    """A message that contradicts what is known of the order; the text says how. It has no effect."""
+
+
+class OrderDeadlinePassed(Fact):
+    """The order was not fulfilled in time. The service sends this to itself."""
+
+    type: ClassVar[str] = "order.deadline_passed"
+    exchange: ClassVar[Exchange] = "order"
+    saga_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """Goods for sale. `price` in coins; `stock` counts only for instant fulfilment."""
+
+    name: str
+    price: int
+    stock: int
+    fulfilment: Fulfilment
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An order. `amount`: coins to pay, 0 while unknown. `item` is None for one that was cancelled before it came.
+    `accepted`: an external fulfilment was accepted before the coins were reserved.
+    """
+
+    id: UUID
+    account_id: str = ""
+    item: str | None = None
+    quantity: int = 0
+    amount: int = 0
+    fulfilment: Fulfilment | None = None
+    state: State = "unknown"
+    reason: str | None = None
+    deadline: datetime | None = None
+    placed_at: datetime | None = None
+    accepted: bool = False
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a move looks at: the order, its item (None: not in the catalog), the time and the default deadline."""
+
+    order: Order
+    item: Item | None
+    now: datetime
+    deadline_s: float = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event made of the order and of its item's stock, and what is announced."""
+
+    order: Order
+    item: Item | None
+    facts: tuple[Fact, ...] = ()
+
+
+Move = Callable[[Situation, Fact], Step]
+
+
+def decide(at: Situation, fact: Fact) -> Step:
+    """What the fact makes of the order. A deadline that has passed has its effect first, whoever noticed.
+
+    Raises `Contradiction` where the fact cannot be true of the order.
+    """
+    order = at.order
+    if order.state in ("placed", "reserved") and order.deadline and order.deadline <= at.now:
+        late = _fail(at, "deadline_passed")
+        if isinstance(fact, OrderDeadlinePassed):
+            return late
+        then = TABLE[late.order.state][type(fact)](replace(at, order=late.order, item=late.item), fact)
+        said = {each.announcement_id: each for each in (*late.facts, *then.facts)}
+        return Step(then.order, then.item, tuple(said.values()))
+    return TABLE[order.state][type(fact)](at, fact)
+
+
+def _place(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, PlaceOrder)
+    deadline_s = fact.deadline_s or at.deadline_s
+    order = replace(
+        at.order,
+        account_id=fact.account_id,
+        item=fact.item,
+        quantity=fact.quantity,
+        state="placed",
+        placed_at=at.now,
+        deadline=at.now + timedelta(seconds=deadline_s),
+    )
+    if at.item is None:
+        return _fail(replace(at, order=order), "unknown_item")
+    amount = at.item.price * fact.quantity
+    if amount > COINS_MAX:
+        return _fail(replace(at, order=order), "amount_limit")
+    order = replace(order, amount=amount, fulfilment=at.item.fulfilment)
+    placed = OrderPlaced(
+        order_id=order.id, account_id=order.account_id, amount=amount, hold_s=deadline_s, after=fact.after
+    )
+    return Step(order, at.item, (placed,))
+
+
+def _place_again(at: Situation, fact: Fact) -> Step:
+    """The same command again is answered as the order stands; the same id for something else is a contradiction."""
+    assert isinstance(fact, PlaceOrder)
+    order = at.order
+    if order.item is None and order.account_id != fact.account_id:
+        return _place(replace(at, order=Order(order.id, trace=order.trace)), fact)
+    if order.item is not None and (order.account_id, order.item, order.quantity) != (
+        fact.account_id,
+        fact.item,
+        fact.quantity,
+    ):
+        raise Contradiction(f"order_id: {order.id} was used for another order; use a new id for each order")
+    return _say_again(at, fact)
+
+
+def _say_again(at: Situation, fact: Fact) -> Step:
+    order = at.order
+    of = {"order_id": order.id, "account_id": order.account_id}
+    said: Fact
+    match order.state:
+        case "unknown":
+            return Step(order, at.item)
+        case "placed" | "reserved":
+            left_s = (order.deadline - at.now).total_seconds() if order.deadline else at.deadline_s
+            said = OrderPlaced(order_id=order.id, account_id=order.account_id, amount=order.amount, hold_s=left_s)
+        case "confirmed":
+            said = OrderConfirmed.model_validate(of)
+        case "completed":
+            said = OrderCompleted.model_validate(of)
+        case "failed":
+            said = OrderFailed(order_id=order.id, account_id=order.account_id, reason=order.reason or "failed")
+        case "cancelled":
+            said = OrderCancelled.model_validate(of)
+    return Step(order, at.item, (said,))
+
+
+def _fulfil(at: Situation, fact: Fact) -> Step:
+    """The coins are reserved: take the goods from stock, or ask whoever has them."""
+    order = at.order
+    if order.fulfilment == "external":
+        if order.accepted:
+            return _confirm(at, fact)
+        assert order.item is not None and order.deadline is not None
+        asked = FulfilmentRequested(
+            order_id=order.id,
+            account_id=order.account_id,
+            item=order.item,
+            quantity=order.quantity,
+            deadline=order.deadline,
+        )
+        return Step(replace(order, state="reserved"), at.item, (asked,))
+    if at.item is None or at.item.stock < order.quantity:
+        return _fail(at, "out_of_stock")
+    item = replace(at.item, stock=at.item.stock - order.quantity)
+    return _confirm(replace(at, item=item), fact)
+
+
+def _confirm(at: Situation, fact: Fact) -> Step:
+    order = replace(at.order, state="confirmed", deadline=None)
+    return Step(order, at.item, (OrderConfirmed(order_id=order.id, account_id=order.account_id),))
+
+
+def _accept(at: Situation, fact: Fact) -> Step:
+    _must_be_external(at.order, fact)
+    return _confirm(at, fact)
+
+
+def _accept_early(at: Situation, fact: Fact) -> Step:
+    _must_be_external(at.order, fact)
+    return Step(replace(at.order, accepted=True), at.item)
+
+
+def _reject(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, FulfilmentRejected)
+    _must_be_external(at.order, fact)
+    return _fail(at, fact.reason)
+
+
+def _must_be_external(order: Order, fact: Fact) -> None:
+    if order.fulfilment != "external":
+        raise Contradiction(f"order {order.id} is fulfilled from stock, so nobody can answer {fact.type} for it")
+
+
+def _complete(at: Situation, fact: Fact) -> Step:
+    order = replace(at.order, state="completed")
+    return Step(order, at.item, (OrderCompleted(order_id=order.id, account_id=order.account_id),))
+
+
+def _fail(at: Situation, reason: str) -> Step:
+    """End the order without effect; goods that were taken from stock go back."""
+    order, item = at.order, at.item
+    if order.state == "confirmed" and order.fulfilment == "instant" and item is not None:
+        item = replace(item, stock=item.stock + order.quantity)
+    failed = replace(order, state="failed", reason=reason, deadline=None)
+    return Step(failed, item, (OrderFailed(order_id=order.id, account_id=order.account_id, reason=reason),))
+
+
+def _refused(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, CoinsRefused)
+    return _fail(at, fact.reason)
+
+
+def _released(at: Situation, fact: Fact) -> Step:
+    return _fail(at, "reservation_released")
+
+
+def _expired(at: Situation, fact: Fact) -> Step:
+    return _fail(at, "reservation_expired")
+
+
+def _overdue(at: Situation, fact: Fact) -> Step:
+    """The clock was asked too early: the deadline that passed has its effect before any move."""
+    return Step(at.order, at.item)
+
+
+def _cancel(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, CancelOrder)
+    order = at.order
+    if order.account_id != fact.account_id:
+        return _cancel_refused(at, fact, "other_account")
+    cancelled = replace(order, state="cancelled", deadline=None)
+    return Step(cancelled, at.item, (OrderCancelled(order_id=order.id, account_id=order.account_id),))
+
+
+def _cancel_unknown(at: Situation, fact: Fact) -> Step:
+    """The cancel overtook its order: a tombstone waits for it."""
+    assert isinstance(fact, CancelOrder)
+    return _cancel(replace(at, order=replace(at.order, account_id=fact.account_id, placed_at=at.now)), fact)
+
+
+def _cancel_late(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, CancelOrder)
+    known = at.order.account_id == fact.account_id
+    return _cancel_refused(at, fact, at.order.state if known else "other_account")
+
+
+def _cancel_again(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, CancelOrder)
+    return _say_again(at, fact) if at.order.account_id == fact.account_id else _cancel_late(at, fact)
+
+
+def _cancel_refused(at: Situation, fact: CancelOrder, reason: str) -> Step:
+    refused = CancelRefused(order_id=fact.order_id, account_id=fact.account_id, reason=reason)
+    return Step(at.order, at.item, (refused,))
+
+
+def _ignore(at: Situation, fact: Fact) -> Step:
+    """Late or doubled: the order has moved on."""
+    return Step(at.order, at.item)
+
+
+def _contradict(at: Situation, fact: Fact) -> Step:
+    raise Contradiction(f"{fact.type} for order {at.order.id}, which is {at.order.state}")
+
+
+TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
+    "unknown": {
+        PlaceOrder: _place,
+        CancelOrder: _cancel_unknown,
+        CoinsReserved: _contradict,
+        CoinsRefused: _ignore,
+        CoinsCaptured: _contradict,
+        CoinsReleased: _ignore,
+        CoinsExpired: _ignore,
+        FulfilmentAccepted: _contradict,
+        FulfilmentRejected: _contradict,
+        OrderDeadlinePassed: _ignore,
+    },
+    "placed": {
+        PlaceOrder: _place_again,
+        CancelOrder: _cancel,
+        CoinsReserved: _fulfil,
+        CoinsRefused: _refused,
+        CoinsCaptured: _contradict,
+        CoinsReleased: _released,
+        CoinsExpired: _expired,
+        FulfilmentAccepted: _accept_early,
+        FulfilmentRejected: _reject,
+        OrderDeadlinePassed: _overdue,
+    },
+    "reserved": {
+        PlaceOrder: _place_again,
+        CancelOrder: _cancel,
+        CoinsReserved: _ignore,
+        CoinsRefused: _refused,
+        CoinsCaptured: _contradict,
+        CoinsReleased: _released,
+        CoinsExpired: _expired,
+        FulfilmentAccepted: _accept,
+        FulfilmentRejected: _reject,
+        OrderDeadlinePassed: _overdue,
+    },
+    "confirmed": {
+        PlaceOrder: _place_again,
+        CancelOrder: _cancel_late,
+        CoinsReserved: _ignore,
+        CoinsRefused: _refused,
+        CoinsCaptured: _complete,
+        CoinsReleased: _released,
+        CoinsExpired: _expired,
+        FulfilmentAccepted: _ignore,
+        FulfilmentRejected: _contradict,
+        OrderDeadlinePassed: _ignore,
+    },
+    "completed": {
+        PlaceOrder: _place_again,
+        CancelOrder: _cancel_late,
+        CoinsReserved: _ignore,
+        CoinsRefused: _contradict,
+        CoinsCaptured: _ignore,
+        CoinsReleased: _contradict,
+        CoinsExpired: _contradict,
+        FulfilmentAccepted: _ignore,
+        FulfilmentRejected: _contradict,
+        OrderDeadlinePassed: _ignore,
+    },
+    "failed": {
+        PlaceOrder: _place_again,
+        CancelOrder: _cancel_late,
+        CoinsReserved: _say_again,
+        CoinsRefused: _ignore,
+        CoinsCaptured: _contradict,
+        CoinsReleased: _ignore,
+        CoinsExpired: _ignore,
+        FulfilmentAccepted: _say_again,
+        FulfilmentRejected: _ignore,
+        OrderDeadlinePassed: _ignore,
+    },
+    "cancelled": {
+        PlaceOrder: _place_again,
+        CancelOrder: _cancel_again,
+        CoinsReserved: _say_again,
+        CoinsRefused: _ignore,
+        CoinsCaptured: _contradict,
+        CoinsReleased: _ignore,
+        CoinsExpired: _ignore,
+        FulfilmentAccepted: _say_again,
+        FulfilmentRejected: _ignore,
+        OrderDeadlinePassed: _ignore,
+    },
+}
+"""What every state does with every event: early, late and doubled ones included."""

@@ -1,0 +1,25 @@
+"""What the order service is told by its environment: `ORDER_SERVICE_…`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from contracts.base import DURATION_S_MAX
+from messaging.settings import MigrationSettings, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """`deadline_s`: seconds within which an order must be fulfilled that names no deadline of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="ORDER_SERVICE_")
+
+    deadline_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 900.0
+
+
+class Migration(MigrationSettings):
+    """Where to migrate."""
+
+    model_config = SettingsConfigDict(env_prefix="ORDER_SERVICE_")

@@ -1,0 +1,118 @@
+"""Keeping orders and stock: one load of all that a batch touches, locked in key order, and one save of what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from order_service.order import Item, Order
+from order_service.tables import items, orders
+
+_LOCK_ORDERS = text("SELECT * FROM orders WHERE order_id = ANY(:ids) ORDER BY order_id FOR UPDATE").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
+_LOCK_ITEMS = text("SELECT * FROM items WHERE item = ANY(:names) ORDER BY item FOR UPDATE").bindparams(
+    bindparam("names", type_=ARRAY(String))
+)
+
+
+@dataclass
+class Orders:
+    """The orders and items that a batch touches: as loaded, and as they are now."""
+
+    loaded_orders: dict[UUID, Order]
+    loaded_items: dict[str, Item]
+    orders: dict[UUID, Order]
+    items: dict[str, Item]
+
+
+async def load(connection: AsyncConnection, order_ids: Collection[UUID], item_names: Collection[str]) -> Orders:
+    """Lock these orders and items, and the items of these orders."""
+    rows = await connection.execute(_LOCK_ORDERS, {"ids": sorted(order_ids)})
+    found = {row.order_id: order(row) for row in rows}
+    names = {*item_names, *(each.item for each in found.values() if each.item)}
+    stocked: dict[str, Item] = {}
+    if names:
+        rows = await connection.execute(_LOCK_ITEMS, {"names": sorted(names)})
+        stocked = {row.item: Item(row.item, row.price, row.stock, row.fulfilment) for row in rows}
+    return Orders(found, stocked, dict(found), dict(stocked))
+
+
+async def save(connection: AsyncConnection, state: Orders) -> None:
+    """Keep what changed."""
+    changed = [each for key, each in state.orders.items() if state.loaded_orders.get(key) is not each]
+    stocked = [each for key, each in state.items.items() if state.loaded_items.get(key) is not each]
+    if changed:
+        await connection.execute(_KEEP_ORDERS, [_row(each) for each in changed])
+    if stocked:
+        rows = [
+            {"item": each.name, "price": each.price, "stock": each.stock, "fulfilment": each.fulfilment}
+            for each in stocked
+        ]
+        await connection.execute(_KEEP_ITEMS, rows)
+
+
+async def due(connection: AsyncConnection, limit: int) -> list[UUID]:
+    """Orders whose deadline has passed, the longest ago first."""
+    rows = await connection.execute(
+        select(orders.c.order_id)
+        .where(orders.c.deadline <= func.clock_timestamp())
+        .order_by(orders.c.deadline)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
+def order(row: Row[Any]) -> Order:
+    """The order that a row keeps."""
+    return Order(
+        row.order_id,
+        row.account_id,
+        row.item,
+        row.quantity,
+        row.amount,
+        row.fulfilment,
+        row.state,
+        row.reason,
+        row.deadline,
+        row.placed_at,
+        row.accepted,
+        row.trace,
+    )
+
+
+def _row(kept: Order) -> dict[str, Any]:
+    values = {each.name: getattr(kept, each.name) for each in fields(kept)}
+    return {"order_id": values.pop("id"), **values}
+
+
+_INSERT_ORDER = insert(orders)
+_KEEP_ORDERS = _INSERT_ORDER.on_conflict_do_update(
+    index_elements=["order_id"],
+    set_={
+        name: _INSERT_ORDER.excluded[name]
+        for name in (
+            "account_id",
+            "item",
+            "quantity",
+            "amount",
+            "fulfilment",
+            "state",
+            "reason",
+            "deadline",
+            "placed_at",
+            "accepted",
+        )
+    },
+)
+_INSERT_ITEM = insert(items)
+_KEEP_ITEMS = _INSERT_ITEM.on_conflict_do_update(
+    index_elements=["item"],
+    set_={name: _INSERT_ITEM.excluded[name] for name in ("price", "stock", "fulfilment")},
+)

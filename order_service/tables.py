@@ -1,0 +1,51 @@
+"""The tables of the order service's own database."""
+
+from __future__ import annotations
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+    text,
+)
+
+from messaging.tables import delivery_tables
+
+metadata = MetaData()
+delivery = delivery_tables(metadata)
+
+items = Table(
+    "items",
+    metadata,
+    Column("item", String, primary_key=True),
+    Column("price", BigInteger, CheckConstraint("price > 0", name="items_price_positive"), nullable=False),
+    Column("stock", BigInteger, CheckConstraint("stock >= 0", name="items_stock_not_negative"), nullable=False),
+    Column("fulfilment", String, nullable=False),
+)
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("order_id", Uuid, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("item", String),
+    Column("quantity", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False),
+    Column("fulfilment", String),
+    Column("state", String, nullable=False),
+    Column("reason", String),
+    Column("deadline", DateTime(timezone=True)),
+    Column("placed_at", DateTime(timezone=True), nullable=False),
+    Column("accepted", Boolean, nullable=False),
+    Column("trace", String),
+    Index("orders_deadline", "deadline", postgresql_where=text("deadline IS NOT NULL")),
+    Index("orders_open", "placed_at", postgresql_where=text("state IN ('placed', 'reserved', 'confirmed')")),
+)
+"""Every order, for ever, so that an id is never used twice."""

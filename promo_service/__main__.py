@@ -1,0 +1,8 @@
+"""`python -m promo_service`: run the promo service until SIGTERM."""
+
+from messaging.service import main
+from promo_service.handlers import domain
+from promo_service.settings import Settings
+
+if __name__ == "__main__":
+    main(domain, Settings)

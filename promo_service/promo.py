@@ -1,0 +1,190 @@
+"""One redemption through its states, as a table of what every state does with every event. Pure: no I/O, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from contracts.base import Fact
+from contracts.commands import PromoEffect, RedeemPromo
+from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed, PromoRefused
+
+State = Literal["unknown", "claimed", "redeemed", "refused"]
+
+
+class Contradiction(Exception):
+    """A message that contradicts what is known of the redemption; the text says how. It has no effect."""
+
+
+@dataclass(frozen=True, slots=True)
+class Promo:
+    """A promo code. `uses`: redemptions that are claimed or redeemed; `uses_max` None: no limit."""
+
+    code: str
+    effect: PromoEffect
+    valid_from: datetime | None
+    valid_until: datetime | None
+    uses_max: int | None
+    uses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Redemption:
+    """One account's use of a code. `added`: coins it added, once redeemed."""
+
+    id: UUID
+    account_id: str = ""
+    code: str = ""
+    state: State = "unknown"
+    reason: str | None = None
+    added: int | None = None
+    claimed_at: datetime | None = None
+    trace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a move looks at. `promo` is None for an unknown code. `taken`: the account has used the code already.
+    `wait_s`: how long an effect may wait that names no limit of its own.
+    """
+
+    redemption: Redemption
+    promo: Promo | None
+    taken: bool
+    now: datetime
+    wait_s: float = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What an event made of the redemption and of its code's uses, and what is announced."""
+
+    redemption: Redemption
+    promo: Promo | None
+    facts: tuple[Fact, ...] = ()
+
+
+Move = Callable[[Situation, Fact], Step]
+
+
+def decide(at: Situation, fact: Fact) -> Step:
+    """What the fact makes of the redemption. Raises `Contradiction` where it cannot be true of it."""
+    return TABLE[at.redemption.state][type(fact)](at, fact)
+
+
+def _redeem(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, RedeemPromo)
+    redemption = replace(at.redemption, account_id=fact.account_id, code=fact.code, claimed_at=at.now)
+    reason = _why_not(at)
+    if reason or at.promo is None:
+        return _refuse(replace(at, redemption=redemption), reason or "unknown_code", at.promo)
+    claimed = PromoClaimed(
+        redemption_id=redemption.id,
+        account_id=redemption.account_id,
+        code=redemption.code,
+        effect=at.promo.effect,
+        wait_s=fact.wait_s or at.wait_s,
+        after=fact.after,
+    )
+    promo = replace(at.promo, uses=at.promo.uses + 1)
+    return Step(replace(redemption, state="claimed"), promo, (claimed,))
+
+
+def _why_not(at: Situation) -> str | None:
+    promo = at.promo
+    if promo is None:
+        return "unknown_code"
+    if at.taken:
+        return "already_redeemed"
+    if promo.valid_from and at.now < promo.valid_from:
+        return "not_yet_valid"
+    if promo.valid_until and at.now >= promo.valid_until:
+        return "no_longer_valid"
+    if promo.uses_max is not None and promo.uses >= promo.uses_max:
+        return "used_up"
+    return None
+
+
+def _redeem_again(at: Situation, fact: Fact) -> Step:
+    """The same command again is answered as the redemption stands; the same id for something else contradicts it."""
+    assert isinstance(fact, RedeemPromo)
+    redemption = at.redemption
+    if (redemption.account_id, redemption.code) != (fact.account_id, fact.code):
+        raise Contradiction(f"redemption_id: {redemption.id} was used for another redemption; use a new id for each")
+    of = {"redemption_id": redemption.id, "account_id": redemption.account_id, "code": redemption.code}
+    said: Fact
+    match redemption.state:
+        case "redeemed":
+            said = PromoRedeemed.model_validate({**of, "added": redemption.added})
+        case "claimed" if at.promo is not None:
+            effect, wait_s = at.promo.effect, fact.wait_s or at.wait_s
+            said = PromoClaimed.model_validate({**of, "effect": effect, "wait_s": wait_s, "after": fact.after})
+        case _:
+            said = PromoRefused.model_validate({**of, "reason": redemption.reason})
+    return Step(redemption, at.promo, (said,))
+
+
+def _take_effect(at: Situation, fact: Fact) -> Step:
+    assert isinstance(fact, CoinsMultiplied | CoinsCredited)
+    added = fact.added if isinstance(fact, CoinsMultiplied) else fact.amount
+    redemption = replace(at.redemption, state="redeemed", added=added)
+    redeemed = PromoRedeemed(
+        redemption_id=redemption.id, account_id=redemption.account_id, code=redemption.code, added=added
+    )
+    return Step(redemption, at.promo, (redeemed,))
+
+
+def _give_back(at: Situation, fact: Fact) -> Step:
+    """The account refused the effect: the use is free again."""
+    assert isinstance(fact, CoinsRefused)
+    promo = replace(at.promo, uses=at.promo.uses - 1) if at.promo else None
+    return _refuse(at, fact.reason, promo)
+
+
+def _refuse(at: Situation, reason: str, promo: Promo | None) -> Step:
+    redemption = replace(at.redemption, state="refused", reason=reason)
+    refused = PromoRefused(
+        redemption_id=redemption.id, account_id=redemption.account_id, code=redemption.code, reason=reason
+    )
+    return Step(redemption, promo, (refused,))
+
+
+def _ignore(at: Situation, fact: Fact) -> Step:
+    """Late or doubled: the redemption has moved on."""
+    return Step(at.redemption, at.promo)
+
+
+def _contradict(at: Situation, fact: Fact) -> Step:
+    raise Contradiction(f"{fact.type} for redemption {at.redemption.id}, which is {at.redemption.state}")
+
+
+TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
+    "unknown": {
+        RedeemPromo: _redeem,
+        CoinsMultiplied: _contradict,
+        CoinsCredited: _contradict,
+        CoinsRefused: _ignore,
+    },
+    "claimed": {
+        RedeemPromo: _redeem_again,
+        CoinsMultiplied: _take_effect,
+        CoinsCredited: _take_effect,
+        CoinsRefused: _give_back,
+    },
+    "redeemed": {
+        RedeemPromo: _redeem_again,
+        CoinsMultiplied: _ignore,
+        CoinsCredited: _ignore,
+        CoinsRefused: _contradict,
+    },
+    "refused": {
+        RedeemPromo: _redeem_again,
+        CoinsMultiplied: _contradict,
+        CoinsCredited: _contradict,
+        CoinsRefused: _ignore,
+    },
+}
+"""What every state does with every event: early, late and doubled ones included."""

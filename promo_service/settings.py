@@ -1,0 +1,25 @@
+"""What the promo service is told by its environment: `PROMO_SERVICE_…`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from contracts.base import DURATION_S_MAX
+from messaging.settings import MigrationSettings, ServiceSettings
+
+
+class Settings(ServiceSettings):
+    """`wait_s`: seconds for which an effect may wait whose redemption names no limit of its own."""
+
+    model_config = SettingsConfigDict(env_prefix="PROMO_SERVICE_")
+
+    wait_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 86_400.0
+
+
+class Migration(MigrationSettings):
+    """Where to migrate."""
+
+    model_config = SettingsConfigDict(env_prefix="PROMO_SERVICE_")

@@ -1,0 +1,127 @@
+"""Keeping codes and redemptions: one load of all that a batch touches, locked in key order, one save of what changed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contracts.commands import Bonus, Multiply
+from promo_service.promo import Promo, Redemption
+from promo_service.tables import codes, redemptions
+
+_LOCK_REDEMPTIONS = text(
+    "SELECT * FROM redemptions WHERE redemption_id = ANY(:ids) ORDER BY redemption_id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_LOCK_CODES = text("SELECT * FROM codes WHERE code = ANY(:names) ORDER BY code FOR UPDATE").bindparams(
+    bindparam("names", type_=ARRAY(String))
+)
+_HOLDERS = text(
+    "SELECT r.code, r.account_id, r.redemption_id FROM unnest(:of_codes, :of_accounts) AS wanted (code, account_id)"
+    " JOIN redemptions r USING (code, account_id) WHERE r.state <> 'refused'"
+).bindparams(bindparam("of_codes", type_=ARRAY(String)), bindparam("of_accounts", type_=ARRAY(String)))
+
+
+@dataclass
+class Promos:
+    """The codes and redemptions that a batch touches: as loaded, and as they are now.
+
+    `holders`: which redemption holds an account's one use of a code.
+    """
+
+    loaded_redemptions: dict[UUID, Redemption]
+    loaded_codes: dict[str, Promo]
+    redemptions: dict[UUID, Redemption]
+    codes: dict[str, Promo]
+    holders: dict[tuple[str, str], UUID]
+
+
+async def load(
+    connection: AsyncConnection,
+    redemption_ids: Collection[UUID],
+    names: Collection[str],
+    uses: Collection[tuple[str, str]],
+) -> Promos:
+    """Lock these redemptions and codes, and the codes of these redemptions; `uses` are pairs of code and account."""
+    rows = await connection.execute(_LOCK_REDEMPTIONS, {"ids": sorted(redemption_ids)})
+    found = {row.redemption_id: _redemption(row) for row in rows}
+    wanted = sorted({*names, *(each.code for each in found.values())})
+    known: dict[str, Promo] = {}
+    holders: dict[tuple[str, str], UUID] = {}
+    if wanted:
+        known = {row.code: promo(row) for row in await connection.execute(_LOCK_CODES, {"names": wanted})}
+    if uses:
+        pairs = sorted(set(uses))
+        rows = await connection.execute(
+            _HOLDERS, {"of_codes": [code for code, _ in pairs], "of_accounts": [account for _, account in pairs]}
+        )
+        holders = {(row.code, row.account_id): row.redemption_id for row in rows}
+    return Promos(found, known, dict(found), dict(known), holders)
+
+
+async def save(connection: AsyncConnection, state: Promos) -> None:
+    """Keep what changed. Refusals first, so that a use given back is free for the next one."""
+    changed = [each for key, each in state.redemptions.items() if state.loaded_redemptions.get(key) is not each]
+    changed.sort(key=lambda each: each.state != "refused")
+    priced = [each for key, each in state.codes.items() if state.loaded_codes.get(key) is not each]
+    if changed:
+        await connection.execute(_KEEP_REDEMPTIONS, [_redemption_row(each) for each in changed])
+    if priced:
+        await connection.execute(_KEEP_CODES, [_code_row(each) for each in priced])
+
+
+def promo(row: Row[Any]) -> Promo:
+    """The promo code that a row keeps."""
+    effect = Multiply(factor=row.size) if row.kind == "multiply" else Bonus(amount=row.size)
+    return Promo(row.code, effect, row.valid_from, row.valid_until, row.uses_max, row.uses)
+
+
+def _redemption(row: Row[Any]) -> Redemption:
+    return Redemption(
+        row.redemption_id, row.account_id, row.code, row.state, row.reason, row.added, row.claimed_at, row.trace
+    )
+
+
+def _redemption_row(kept: Redemption) -> dict[str, Any]:
+    return {
+        "redemption_id": kept.id,
+        "account_id": kept.account_id,
+        "code": kept.code,
+        "state": kept.state,
+        "reason": kept.reason,
+        "added": kept.added,
+        "claimed_at": kept.claimed_at,
+        "trace": kept.trace,
+    }
+
+
+def _code_row(kept: Promo) -> dict[str, Any]:
+    effect = kept.effect
+    return {
+        "code": kept.code,
+        "kind": effect.kind,
+        "size": effect.factor if isinstance(effect, Multiply) else effect.amount,
+        "valid_from": kept.valid_from,
+        "valid_until": kept.valid_until,
+        "uses_max": kept.uses_max,
+        "uses": kept.uses,
+    }
+
+
+_INSERT_REDEMPTION = insert(redemptions)
+_KEEP_REDEMPTIONS = _INSERT_REDEMPTION.on_conflict_do_update(
+    index_elements=["redemption_id"],
+    set_={name: _INSERT_REDEMPTION.excluded[name] for name in ("state", "reason", "added")},
+)
+_INSERT_CODE = insert(codes)
+_KEEP_CODES = _INSERT_CODE.on_conflict_do_update(
+    index_elements=["code"],
+    set_={
+        name: _INSERT_CODE.excluded[name] for name in ("kind", "size", "valid_from", "valid_until", "uses_max", "uses")
+    },
+)

@@ -1,0 +1,41 @@
+"""The tables of the promo service's own database."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, MetaData, String, Table, Uuid, text
+
+from messaging.tables import delivery_tables
+
+metadata = MetaData()
+delivery = delivery_tables(metadata)
+
+codes = Table(
+    "codes",
+    metadata,
+    Column("code", String, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("valid_from", DateTime(timezone=True)),
+    Column("valid_until", DateTime(timezone=True)),
+    Column("uses_max", BigInteger),
+    Column("uses", BigInteger, CheckConstraint("uses >= 0", name="codes_uses_not_negative"), nullable=False),
+)
+"""Promo codes. `size`: the factor of a multiply, the coins of a bonus."""
+
+redemptions = Table(
+    "redemptions",
+    metadata,
+    Column("redemption_id", Uuid, primary_key=True),
+    Column("account_id", String, nullable=False),
+    Column("code", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("reason", String),
+    Column("added", BigInteger),
+    Column("claimed_at", DateTime(timezone=True), nullable=False),
+    Column("trace", String),
+    Index(
+        "redemptions_once_per_account", "code", "account_id", unique=True, postgresql_where=text("state <> 'refused'")
+    ),
+    Index("redemptions_open", "claimed_at", postgresql_where=text("state = 'claimed'")),
+)
+"""Every redemption, for ever, so that an id is never used twice."""
