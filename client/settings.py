@@ -1,0 +1,40 @@
+"""Where the client finds the broker and, for the audit, the databases: `HOLDFAST_…` variables."""
+
+from __future__ import annotations
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from client.errors import NotConfigured
+
+SERVICE_PLACE = "{service}"
+
+
+class Settings(BaseSettings):
+    """From the environment, else from `.holdfast/up.env` (written by `make up`), else from `.env`.
+
+    `amqp_url`: the broker, as a client. `operator_amqp_url`: the same as an operator, for catalog, promos, fulfilment,
+    dead letters and watching. `audit_database_url`: the databases, read-only, with `{service}` for the service's name.
+    `state_dir`: where the command line remembers its recent commands; empty means the platform's own place.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="HOLDFAST_", env_file=(".env", ".holdfast/up.env"), env_file_encoding="utf-8", extra="ignore"
+    )
+
+    amqp_url: str = ""
+    operator_amqp_url: str = ""
+    audit_database_url: str = ""
+    state_dir: str = ""
+
+    def required(self, name: str) -> str:
+        """The value of a setting. Raises `NotConfigured` with its variable's name and the remedy if it has none."""
+        value: str = getattr(self, name)
+        variable = f"HOLDFAST_{name.upper()}"
+        if not value:
+            raise NotConfigured(
+                f"{variable} is not set: start the system with `make up` and call holdfast in the same folder, "
+                f"or set {variable} in the environment"
+            )
+        if name == "audit_database_url" and SERVICE_PLACE not in value:
+            raise NotConfigured(f"{variable} must contain {SERVICE_PLACE} in place of the service's name")
+        return value
