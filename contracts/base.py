@@ -8,7 +8,7 @@ from uuid import UUID, uuid5
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 COINS_MAX = 2**53 - 1
-"""The largest balance or amount, in coins: the largest integer that every JSON reader keeps exact (RFC 8259, section 6)."""
+"""The largest balance or amount, in coins: the largest integer that every JSON reader keeps exact (RFC 8259, 6)."""
 
 AFTER_MAX = 16
 """How many earlier commands one command may name in `after`."""

@@ -262,7 +262,8 @@ class PromoRedeemed(_PromoEvent):
 class PromoRefused(_PromoEvent):
     """The redemption ended without effect, and the use of the code is free again.
 
-    Reasons: `unknown_code`, `not_yet_valid`, `no_longer_valid`, `used_up`, `already_redeemed`, those of `coins.refused`.
+    Reasons: `unknown_code`, `not_yet_valid`, `no_longer_valid`, `used_up`, `already_redeemed`, and those of
+    `coins.refused`.
     """
 
     type: ClassVar[str] = "promo.refused"

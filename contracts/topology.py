@@ -49,11 +49,10 @@ def queries_queue(service: Service) -> str:
 
 def facts() -> tuple[type[Fact], ...]:
     """Every command and event, in the order of their declaration."""
-    found: list[type[Fact]] = []
-    for module in (commands, events):
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Fact) and "type" in vars(value):
-                found.append(value)
+    declared = [value for module in (commands, events) for value in vars(module).values()]
+    found = [
+        value for value in declared if isinstance(value, type) and issubclass(value, Fact) and "type" in vars(value)
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -84,6 +83,5 @@ def bindings() -> tuple[Binding, ...]:
         found.append(Binding(REPLAY_EXCHANGE, inbox_queue(service), service))
         found.append(Binding(QUERIES_EXCHANGE, queries_queue(service), f"{service}.#"))
     found.append(Binding(UNROUTED_EXCHANGE, UNROUTED_QUEUE, "#"))
-    for query in queries.QUERIES.values():
-        found.append(Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type))
+    found += [Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type) for query in queries.QUERIES.values()]
     return tuple(dict.fromkeys(found))

@@ -50,7 +50,7 @@ async def begin_attempt(connection: AsyncConnection, tables: DeliveryTables, ids
         index_elements=["message_id"], set_={"count": tables.attempts.c.count + 1}
     )
     rows = await connection.execute(statement.returning(tables.attempts.c.message_id, tables.attempts.c.count))
-    return {message_id: count for message_id, count in rows}
+    return {row["message_id"]: row["count"] for row in rows.mappings()}
 
 
 async def end_attempts(connection: AsyncConnection, ids: Sequence[UUID]) -> None:

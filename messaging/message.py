@@ -74,7 +74,7 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
             raise Malformed(f"type: {envelope.type!r} is not taken here; known types: {', '.join(sorted(facts))}")
         if not origin.replayed and (origin.exchange, origin.routing_key) != (fact.exchange, fact.type):
             raise Malformed(
-                f"type: {envelope.type!r} came by exchange {origin.exchange!r} with routing key {origin.routing_key!r}; "
+                f"type: {envelope.type!r} came by exchange {origin.exchange!r}, routing key {origin.routing_key!r}; "
                 f"publish it to exchange {fact.exchange!r} with routing key {fact.type!r}"
             )
         return Message(envelope.id, fact.read(envelope.data), envelope.traceparent, envelope)

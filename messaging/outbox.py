@@ -43,12 +43,12 @@ class Outgoing:
 def outgoing(announcements: Sequence[tuple[Announcement, Message]], source: str, now: datetime) -> list[Outgoing]:
     """The messages that carry what one transaction announced: one for each type of event."""
     types: dict[str, type[Fact]] = {each.fact.type: type(each.fact) for each, _ in announcements}
-    messages = []
+    messages: list[Outgoing] = []
     for name, envelopes in announce(announcements, source, now).items():
         fact = types[name]
         headers = {} if fact.consumers else {"terminal": "true"}
-        for start in range(0, len(envelopes), EVENTS_PER_MESSAGE):
-            messages.append(_message(fact, envelopes[start : start + EVENTS_PER_MESSAGE], headers))
+        starts = range(0, len(envelopes), EVENTS_PER_MESSAGE)
+        messages += [_message(fact, envelopes[start : start + EVENTS_PER_MESSAGE], headers) for start in starts]
     return messages
 
 

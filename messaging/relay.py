@@ -7,6 +7,7 @@ whether an unroutable message is an error is a setting of the channel.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -44,7 +45,8 @@ class Relay:
         self._url, self._name, self._user = url, name, user
         self._engine, self._tables, self._hook = engine, tables, hook
         self._held: deque[Outgoing] = deque()
-        self._arrived = asyncio.Event()
+        self._arrived, self._drained = asyncio.Event(), asyncio.Event()
+        self._drained.set()
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -68,9 +70,9 @@ class Relay:
 
     async def stop(self, drain_s: float = 3.0) -> None:
         """Publish what is held, for at most `drain_s` seconds, then stop. What is left is in the outbox."""
-        deadline = asyncio.get_running_loop().time() + drain_s
-        while self._held and self._channel and asyncio.get_running_loop().time() < deadline:
-            await asyncio.sleep(0.01)
+        if self._channel and not self._channel.is_closed:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._drained.wait(), drain_s)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -81,7 +83,9 @@ class Relay:
         """Take messages whose transaction is committed. Never waits."""
         if len(self._held) + len(messages) <= HELD_MAX:
             self._held.extend(messages)
-            self._arrived.set()
+            if self._held:
+                self._drained.clear()
+                self._arrived.set()
 
     async def _relay(self) -> None:
         while True:
@@ -92,6 +96,7 @@ class Relay:
                 await self._until_done(together)
                 for _ in together:
                     self._held.popleft()
+            self._drained.set()
 
     async def _until_done(self, messages: list[Outgoing]) -> None:
         """Publish and delete, waiting out whatever outage there is. Unroutable ones are left to the sweep."""

@@ -112,7 +112,8 @@ class ServiceInstance(Generic[State]):
         found = [problem for problem in (self.consumer.problem, self.relay.problem) if problem]
         if not await self._is_consuming():
             found.append("consumer: not consuming from the broker")
-        found += [f"task ended: {task.exception()!r}" for task in self._tasks if task.done() and not task.cancelled()]
+        ended = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
+        found += [f"task failed: {error!r}" for error in ended if error]
         try:
             async with asyncio.timeout(3), self.engine.connect() as connection:
                 await connection.execute(text("SELECT 1"))
@@ -178,7 +179,7 @@ class ServiceInstance(Generic[State]):
     async def _is_consuming(self) -> bool:
         subscribers = self.broker.subscribers
         return all(
-            getattr(subscriber, "_consumer_tag", None) and not subscriber._queue_obj.channel.is_closed  # type: ignore[attr-defined]
+            getattr(subscriber, "_consumer_tag", None) and not subscriber._queue_obj.channel.is_closed  # type: ignore[attr-defined]  # noqa: SLF001
             for subscriber in subscribers
         ) and await self.broker.ping(timeout=0.5)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table, Uuid, func
+from sqlalchemy import Column, DateTime, Index, Integer, LargeBinary, MetaData, String, Table, Uuid, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 
@@ -29,6 +29,7 @@ def delivery_tables(metadata: MetaData) -> DeliveryTables:
         Column("handled_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
         Column("parked_reason", String),
         Index("inbox_handled_at", "handled_at"),
+        Index("inbox_parked", "message_id", postgresql_where=text("parked_reason IS NOT NULL")),
     )
     outbox = Table(
         "outbox",

@@ -35,7 +35,7 @@ ATTEMPTS_MAX = 6
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A message, or what was unreadable, with where it came from. `redelivered`: the broker had handed it out before."""
+    """A message, or what was unreadable, and its origin. `redelivered`: the broker had handed it out before."""
 
     content: Message | Unreadable
     origin: Origin

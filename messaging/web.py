@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -14,6 +15,13 @@ Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Health = Callable[[], Awaitable[list[str]]]
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Signals are the service's to handle."""
+        yield
 
 
 class Web:
@@ -32,8 +40,15 @@ class Web:
         self._health, self._refresh, self._registry = health, refresh, registry
         self._asyncapi, self._asyncapi_page = asyncapi, asyncapi_page
         self._socket = socket.create_server((host, port))
-        self._server = uvicorn.Server(
-            uvicorn.Config(self._serve, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        self._server = _Server(
+            uvicorn.Config(
+                self._serve,
+                interface="asgi3",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                timeout_graceful_shutdown=1,
+            )
         )
 
     @property
@@ -43,7 +58,7 @@ class Web:
 
     async def run(self) -> None:
         """Serve until `stop`. Signals are the caller's to handle."""
-        await self._server._serve([self._socket])
+        await self._server.serve([self._socket])
 
     def stop(self) -> None:
         """Stop serving."""

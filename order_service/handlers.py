@@ -1,4 +1,4 @@
-"""What the order service does with each message: find the order and its item, let `order.py` decide, keep the outcome."""
+"""What the order service does with each message: find the order and its item, let `order.py` decide, keep it."""
 
 from __future__ import annotations
 

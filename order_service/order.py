@@ -181,7 +181,8 @@ def _fulfil(at: Situation, fact: Fact) -> Step:
     if order.fulfilment == "external":
         if order.accepted:
             return _confirm(at, fact)
-        assert order.item is not None and order.deadline is not None
+        assert order.item is not None
+        assert order.deadline is not None
         asked = FulfilmentRequested(
             order_id=order.id,
             account_id=order.account_id,

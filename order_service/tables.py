@@ -25,8 +25,10 @@ items = Table(
     "items",
     metadata,
     Column("item", String, primary_key=True),
-    Column("price", BigInteger, CheckConstraint("price > 0", name="items_price_positive"), nullable=False),
-    Column("stock", BigInteger, CheckConstraint("stock >= 0", name="items_stock_not_negative"), nullable=False),
+    Column("price", BigInteger, nullable=False),
+    CheckConstraint("price > 0", name="items_price_positive"),
+    Column("stock", BigInteger, nullable=False),
+    CheckConstraint("stock >= 0", name="items_stock_not_negative"),
     Column("fulfilment", String, nullable=False),
 )
 

@@ -1,4 +1,4 @@
-"""Keeping codes and redemptions: one load of all that a batch touches, locked in key order, one save of what changed."""
+"""Keeping codes and redemptions: one load of all that a batch touches, locked in key order, and one save."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ codes = Table(
     Column("valid_from", DateTime(timezone=True)),
     Column("valid_until", DateTime(timezone=True)),
     Column("uses_max", BigInteger),
-    Column("uses", BigInteger, CheckConstraint("uses >= 0", name="codes_uses_not_negative"), nullable=False),
+    Column("uses", BigInteger, nullable=False),
+    CheckConstraint("uses >= 0", name="codes_uses_not_negative"),
 )
 """Promo codes. `size`: the factor of a multiply, the coins of a bonus."""
 

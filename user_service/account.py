@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from uuid import UUID
 
 from contracts.base import COINS_MAX, Fact
 from contracts.events import AccountOpened, OperationWaiting
-from user_service.operation import Answer, Interval, Operation, answer, answer_fact, span
+from user_service.operation import Interval, Operation, answer, answer_fact, span
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class Conflict(Exception):
@@ -41,9 +43,9 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`opened`: False until it is opened; till then it refuses what arrives. `balance`: coins before the first operation of `log`. `places` and `lines`: how many places of the log and lines
-    of the ledger were ever given out. `log`: from the first open operation on. `past`: operations that left the log,
-    as far as they were loaded.
+    """`opened`: False until it is opened; till then it refuses what arrives. `balance`: coins before the first operation
+    of `log`. `places` and `lines`: how many places of the log and lines of the ledger were ever given out. `log`: from
+    the first open operation on. `past`: operations that left the log, as far as they were loaded.
     """
 
     id: str
@@ -78,19 +80,31 @@ def bounds(account: Account) -> Interval:
 
 
 def waits_for(account: Account, operation_id: UUID) -> tuple[tuple[UUID, ...], datetime | None, int]:
-    """The open operations before this one, when it is answered at the latest, and its position in the log."""
+    """The open operations before this one, when it is answered at the latest, and its position in the log.
+
+    No latest time is known (None) where it has no deadline of its own and something before it has none either: one
+    that is only named may yet arrive, as a reservation that holds for long.
+    """
     ahead: list[UUID] = []
-    latest: datetime | None = None
+    latest = datetime.min.replace(tzinfo=UTC)
     for position, operation in enumerate(account.log):
-        until = operation.deadline
-        if operation.state == "waiting" and latest:
-            until = min(latest, until) if until else latest
+        own = operation.deadline or _NEVER
         if operation.id == operation_id:
-            return tuple(ahead), until, position
+            until = min(latest, own)
+            return tuple(ahead), None if until == _NEVER else until, position
         if operation.is_open:
             ahead.append(operation.id)
-            latest = max(latest, until) if latest and until else latest or until
+            latest = max(latest, _settled_by(operation, latest))
     raise KeyError(operation_id)
+
+
+def _settled_by(operation: Operation, answered_by: datetime) -> datetime:
+    """When the open operation is settled at the latest, if all before it are by `answered_by`."""
+    if operation.state == "named":
+        return _NEVER
+    own = operation.deadline or _NEVER
+    # A reservation that waits may be reserved, and then holds until its deadline.
+    return own if operation.kind == "reserve" else min(answered_by, own)
 
 
 def open_account(account: Account) -> Step:
@@ -103,8 +117,8 @@ def arrive(
 ) -> Step:
     """A credit, reserve, multiply or bonus arrives; `after` names operations that keep their place before it.
 
-    `operation` is `waiting`, its place is ignored. Arriving again, it is answered as it was. Raises `Conflict` if its id
-    was used for another operation.
+    `operation` is `waiting`, its place is ignored. Arriving again, it is answered as it was. Raises `Conflict` if its
+    id was used for another operation.
     """
     passed = pass_time(account, now)
     known = passed.account.find(operation.id)
@@ -179,8 +193,8 @@ def _not_admitted(account: Account, operation: Operation, after: tuple[UUID, ...
     """Limits are admission control: an operation beyond them never enters the log."""
     if not account.opened:
         return "unknown_account"
-    unknown = sum(1 for name in set(after) if name != operation.id and account.find(name) is None)
-    if len(account.log) + unknown + 1 > limits.pending:
+    unknown = sum(1 for name in {operation.id, *after} if account.find(name) is None)
+    if len(account.log) + unknown > limits.pending:
         return "pending_limit"
     if operation.kind == "reserve":
         return None
@@ -225,13 +239,11 @@ def _settle(account: Account, arrived: UUID | None = None, facts: tuple[Fact, ..
     log: list[Operation] = []
     interval = Interval(account.balance, account.balance)
     for operation in account.log:
-        if operation.state == "waiting" and operation.kind:
-            least = answer(operation.kind, operation.size, interval.low)
-            if least == answer(operation.kind, operation.size, interval.high):
-                operation = _answered(operation, least)
-                announced += _said(account.id, operation)
-        log.append(operation)
-        interval = span(operation, interval)
+        now = _answered(operation, interval)
+        if now is not operation:
+            announced += _said(account.id, now)
+        log.append(now)
+        interval = span(now, interval)
     step = _fold(replace(account, log=tuple(log)))
     waiting = arrived and next((o for o in step.account.log if o.id == arrived and o.state == "waiting"), None)
     if waiting:
@@ -239,10 +251,15 @@ def _settle(account: Account, arrived: UUID | None = None, facts: tuple[Fact, ..
     return replace(step, facts=tuple(announced))
 
 
-def _answered(operation: Operation, given: Answer) -> Operation:
+def _answered(operation: Operation, before: Interval) -> Operation:
+    """The operation with its answer, if that is the same at both ends of the interval before it; else as it is."""
+    if operation.state != "waiting" or operation.kind is None:
+        return operation
+    given = answer(operation.kind, operation.size, before.low)
+    if given != answer(operation.kind, operation.size, before.high):
+        return operation
     deadline = operation.deadline if given.state == "reserved" else None
-    cause = operation.cause
-    return replace(operation, state=given.state, delta=given.delta, reason=given.reason, deadline=deadline, cause=cause)
+    return replace(operation, state=given.state, delta=given.delta, reason=given.reason, deadline=deadline)
 
 
 def _fold(account: Account) -> Step:
@@ -283,9 +300,8 @@ def _then(first: Step, second: Step) -> Step:
 
 def _answer_again(account: Account, known: Operation, again: Operation) -> tuple[Fact, ...]:
     if known.kind is not None and (known.kind, known.size) != (again.kind, again.size):
-        raise Conflict(
-            f"id {known.id} of account {account.id} was used for {known.kind} {known.size}, now for {again.kind} {again.size}"
-        )
+        was, now = f"{known.kind} {known.size}", f"{again.kind} {again.size}"
+        raise Conflict(f"id {known.id} of account {account.id} was used for {was}, now for {now}; use a new id")
     if known.state == "waiting":
         return (_waiting_fact(account, known),)
     return _said(account.id, replace(known, kind=again.kind))

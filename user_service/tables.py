@@ -27,9 +27,8 @@ accounts = Table(
     "accounts",
     metadata,
     Column("account_id", String, primary_key=True),
-    Column(
-        "balance", BigInteger, CheckConstraint("balance >= 0", name="accounts_balance_not_negative"), nullable=False
-    ),
+    Column("balance", BigInteger, nullable=False),
+    CheckConstraint("balance >= 0", name="accounts_balance_not_negative"),
     Column("places", BigInteger, nullable=False),
     Column("lines", BigInteger, nullable=False),
     Column("opened_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
@@ -69,12 +68,8 @@ ledger = Table(
     Column("reason", String),
     Column("cause", String, nullable=False),
     Column("balance_before", BigInteger, nullable=False),
-    Column(
-        "balance_after",
-        BigInteger,
-        CheckConstraint("balance_after >= 0", name="ledger_balance_not_negative"),
-        nullable=False,
-    ),
+    Column("balance_after", BigInteger, nullable=False),
+    CheckConstraint("balance_after >= 0", name="ledger_balance_not_negative"),
     Column("at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
     PrimaryKeyConstraint("account_id", "seq"),
     Index("ledger_operation", "account_id", "operation_id", unique=True),

@@ -71,7 +71,7 @@ async def show_history(connection: AsyncConnection, query: Query) -> Contract | 
     if query.before_seq is not None:
         wanted = wanted.where(ledger.c.seq < query.before_seq)
     rows = await connection.execute(wanted.limit(query.limit))
-    lines = tuple(LedgerView.model_validate(row._mapping, from_attributes=True) for row in rows.mappings())
+    lines = tuple(LedgerView.model_validate(dict(row)) for row in rows.mappings())
     return HistoryView(account_id=query.account_id, lines=lines)
 
 
@@ -83,8 +83,8 @@ async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
                 "SELECT count(*) FILTER (WHERE state = 'waiting') AS waiting,"
                 " count(*) FILTER (WHERE state = 'named') AS named,"
                 " count(*) FILTER (WHERE state = 'reserved') AS reserved,"
-                " extract(epoch FROM clock_timestamp() - min(arrived_at) FILTER (WHERE state = 'waiting')) AS waiting_s,"
-                " extract(epoch FROM clock_timestamp() - min(arrived_at) FILTER (WHERE state = 'reserved')) AS reserved_s"
+                " extract(epoch FROM now() - min(arrived_at) FILTER (WHERE state = 'waiting')) AS waiting_s,"
+                " extract(epoch FROM now() - min(arrived_at) FILTER (WHERE state = 'reserved')) AS reserved_s"
                 " FROM operations WHERE pending"
             )
         )

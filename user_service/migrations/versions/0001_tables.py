@@ -1,0 +1,127 @@
+"""The tables of the user service."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make them."""
+    op.create_table(
+        "accounts",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("balance", sa.BigInteger(), nullable=False),
+        sa.Column("places", sa.BigInteger(), nullable=False),
+        sa.Column("lines", sa.BigInteger(), nullable=False),
+        sa.Column("opened_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.CheckConstraint("balance >= 0", name="accounts_balance_not_negative"),
+        sa.PrimaryKeyConstraint("account_id"),
+    )
+    op.create_table(
+        "attempts",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("begun_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.PrimaryKeyConstraint("message_id"),
+    )
+    op.create_table(
+        "inbox",
+        sa.Column("message_id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "handled_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("parked_reason", sa.String(), nullable=True),
+        sa.PrimaryKeyConstraint("message_id"),
+    )
+    op.create_index("inbox_handled_at", "inbox", ["handled_at"], unique=False)
+    op.create_index(
+        "inbox_parked", "inbox", ["message_id"], unique=False, postgresql_where=sa.text("parked_reason IS NOT NULL")
+    )
+    op.create_table(
+        "ledger",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("cause", sa.String(), nullable=False),
+        sa.Column("balance_before", sa.BigInteger(), nullable=False),
+        sa.Column("balance_after", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
+        sa.CheckConstraint("balance_after >= 0", name="ledger_balance_not_negative"),
+        sa.PrimaryKeyConstraint("account_id", "seq"),
+    )
+    op.create_index("ledger_operation", "ledger", ["account_id", "operation_id"], unique=True)
+    op.create_table(
+        "operations",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("operation_id", sa.Uuid(), nullable=False),
+        sa.Column("pending", sa.Boolean(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("delta", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("cause", sa.String(), nullable=False),
+        sa.Column("trace", sa.String(), nullable=True),
+        sa.Column(
+            "arrived_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.PrimaryKeyConstraint("account_id", "operation_id"),
+    )
+    op.create_index(
+        "operations_deadline",
+        "operations",
+        ["deadline"],
+        unique=False,
+        postgresql_where=sa.text("deadline IS NOT NULL"),
+    )
+    op.create_index(
+        "operations_pending", "operations", ["account_id", "place"], unique=False, postgresql_where=sa.text("pending")
+    )
+    op.create_table(
+        "outbox",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column(
+            "created_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False
+        ),
+        sa.Column("exchange", sa.String(), nullable=False),
+        sa.Column("routing_key", sa.String(), nullable=False),
+        sa.Column("content_type", sa.String(), nullable=False),
+        sa.Column("headers", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("outbox_created_at", "outbox", ["created_at"], unique=False)
+    op.execute(
+        "CREATE FUNCTION refuse_change() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$ BEGIN RAISE EXCEPTION 'the ledger is only added to'; END $$"
+    )
+    op.execute(
+        "CREATE TRIGGER ledger_is_only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger"
+        " FOR EACH STATEMENT EXECUTE FUNCTION refuse_change()"
+    )
+
+
+def downgrade() -> None:
+    """Drop them, with all they hold."""
+    op.drop_index("outbox_created_at", table_name="outbox")
+    op.drop_table("outbox")
+    op.drop_index("operations_pending", table_name="operations", postgresql_where=sa.text("pending"))
+    op.drop_index("operations_deadline", table_name="operations", postgresql_where=sa.text("deadline IS NOT NULL"))
+    op.drop_table("operations")
+    op.drop_index("ledger_operation", table_name="ledger")
+    op.drop_table("ledger")
+    op.drop_index("inbox_parked", table_name="inbox", postgresql_where=sa.text("parked_reason IS NOT NULL"))
+    op.drop_index("inbox_handled_at", table_name="inbox")
+    op.drop_table("inbox")
+    op.drop_table("attempts")
+    op.drop_table("accounts")
+    op.execute("DROP FUNCTION refuse_change()")
