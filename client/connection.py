@@ -56,6 +56,10 @@ class Connection:
         async with self._opening:
             return await self._open_channel(returns)
 
+    async def drop(self, channel: AbstractChannel) -> None:
+        """Close a channel of one's own; what it holds unacknowledged goes back to its queues."""
+        await _quietly(channel)
+
     async def publish(self, exchange: str, key: str, message: aio_pika.Message, timeout_s: float) -> None:
         """Publish until the broker confirms, for at most `timeout_s` seconds; again with the same message id.
 

@@ -1,0 +1,116 @@
+"""The audit: reads the three databases and says what is not as it must be. It changes nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import asyncpg
+
+from client.audit_account import account_findings
+from client.audit_rows import (
+    AccountRow,
+    Books,
+    CodeRow,
+    Finding,
+    LineRow,
+    OperationRow,
+    OrderRow,
+    Promos,
+    RedemptionRow,
+    Users,
+)
+from client.audit_sagas import in_flight, promo_findings, saga_mismatches
+from client.errors import Unreachable
+from client.settings import SERVICE_PLACE
+from contracts.base import Service
+
+RECHECK_S = 1.0
+"""What two services say differently is looked at again after this time, since they were not read at one moment."""
+CONNECT_S_MAX = 5.0
+
+_ACCOUNTS = "SELECT account_id, balance, lines FROM accounts"
+_OPERATIONS = "SELECT account_id, operation_id, pending, place, kind, size, state, deadline, delta FROM operations"
+_LEDGER = (
+    "SELECT account_id, seq, operation_id, kind, size, state, reason, balance_before, balance_after"
+    " FROM ledger ORDER BY account_id, seq"
+)
+_ORDERS = "SELECT order_id, account_id, amount, state FROM orders"
+_CODES = "SELECT code, uses FROM codes"
+_REDEMPTIONS = "SELECT redemption_id, account_id, code, state, added FROM redemptions"
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was looked at, how many sagas are in flight, and what is not as it must be."""
+
+    accounts: int
+    operations: int
+    ledger_lines: int
+    orders: int
+    redemptions: int
+    in_flight: int
+    findings: tuple[Finding, ...]
+
+
+async def audit(database_url: str) -> Report:
+    """Audit all accounts. `database_url` has `{service}` for the service's name. Raises `Unreachable`."""
+    books = await read(database_url)
+    suspects = {mismatch.saga for mismatch in saga_mismatches(books)}
+    if suspects:
+        await asyncio.sleep(RECHECK_S)
+        books = await read(database_url)
+    findings = [*account_findings(books.users), *promo_findings(books.promos)]
+    findings += [mismatch.finding for mismatch in saga_mismatches(books) if mismatch.saga in suspects]
+    return Report(
+        accounts=len(books.users.accounts),
+        operations=len(books.users.operations),
+        ledger_lines=len(books.users.ledger),
+        orders=len(books.orders),
+        redemptions=len(books.promos.redemptions),
+        in_flight=in_flight(books),
+        findings=tuple(findings),
+    )
+
+
+async def read(database_url: str) -> Books:
+    """Read the three databases, each as of one moment. Raises `Unreachable`."""
+    async with _snapshot(database_url, "user_service") as users:
+        now = await users.fetchval("SELECT clock_timestamp()")
+        accounts = await _rows(users, AccountRow, _ACCOUNTS)
+        operations = await _rows(users, OperationRow, _OPERATIONS)
+        user_books = Users(now, accounts, operations, await _rows(users, LineRow, _LEDGER))
+    async with _snapshot(database_url, "order_service") as orders:
+        order_books = await _rows(orders, OrderRow, _ORDERS)
+    async with _snapshot(database_url, "promo_service") as promos:
+        codes = await _rows(promos, CodeRow, _CODES)
+        promo_books = Promos(codes, await _rows(promos, RedemptionRow, _REDEMPTIONS))
+    return Books(user_books, order_books, promo_books)
+
+
+@asynccontextmanager
+async def _snapshot(database_url: str, service: Service) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+    """One service's database as of one moment, read-only."""
+    url = database_url.replace(SERVICE_PLACE, service)
+    try:
+        connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
+        try:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                yield connection
+        finally:
+            await connection.close(timeout=CONNECT_S_MAX)
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        parts = urlsplit(url)
+        raise Unreachable(
+            f"database {parts.path.strip('/')} at {parts.hostname}:{parts.port or 5432} cannot be read: {error}"
+        ) from error
+
+
+async def _rows(connection: asyncpg.Connection[asyncpg.Record], row: Callable[..., Row], query: str) -> tuple[Row, ...]:
+    return tuple([row(*each) async for each in connection.cursor(query, prefetch=5000)])

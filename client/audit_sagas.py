@@ -1,0 +1,106 @@
+"""What must hold between the services once a saga has ended: they agree how. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from client.audit_account import OPEN
+from client.audit_rows import Books, Finding, OperationRow, OrderRow, Promos, RedemptionRow
+
+OVERDUE_S = 60.0
+"""How long after its deadline an operation may be open while its order or redemption has ended."""
+
+ORDER_OPEN = ("placed", "reserved", "confirmed")
+SPENT, EFFECTIVE = ("captured",), ("multiplied", "credited")
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A saga of which two services say different things; both were not read at the same moment."""
+
+    saga: UUID
+    finding: Finding
+
+
+def saga_mismatches(books: Books) -> Iterator[Mismatch]:
+    """Orders and redemptions that ended otherwise than their operations."""
+    operations = {each.operation_id: each for each in books.users.operations}
+    orders = {each.order_id: each for each in books.orders}
+    redemptions = {each.redemption_id: each for each in books.promos.redemptions}
+    for order in books.orders:
+        yield from _order(order, operations.get(order.order_id), books)
+    for redemption in books.promos.redemptions:
+        yield from _redemption(redemption, operations.get(redemption.redemption_id), books)
+    for operation in books.users.operations:
+        what = None
+        if operation.kind == "reserve" and operation.operation_id not in orders:
+            what = f"order of reservation {operation.operation_id}"
+        if operation.kind in ("multiply", "bonus") and operation.operation_id not in redemptions:
+            what = f"redemption of {operation.kind} {operation.operation_id}"
+        if what:
+            yield Mismatch(operation.operation_id, Finding(operation.account_id, what, operation.state, "none"))
+
+
+def promo_findings(promos: Promos) -> Iterator[Finding]:
+    """Uses of codes are those of the redemptions that have not been refused, one for each account."""
+    live = [each for each in promos.redemptions if each.state != "refused"]
+    uses = Counter(each.code for each in live)
+    for code in promos.codes:
+        if code.uses != uses[code.code]:
+            yield Finding(code.code, "uses", f"{uses[code.code]} (its redemptions)", str(code.uses))
+    for code_name in sorted(uses.keys() - {code.code for code in promos.codes}):
+        yield Finding(code_name, "code of redemptions", "known", "none")
+    for (account, code_name), count in Counter((each.account_id, each.code) for each in live).items():
+        if count > 1:
+            yield Finding(account, f"redemptions of {code_name}", "one", str(count))
+
+
+def in_flight(books: Books) -> int:
+    """Sagas that have not ended: open orders, claimed redemptions, and operations whose end is on its way."""
+    sagas = {each.order_id for each in books.orders if each.state in ORDER_OPEN}
+    sagas |= {each.redemption_id for each in books.promos.redemptions if each.state == "claimed"}
+    sagas |= {each.operation_id for each in books.users.operations if each.state in OPEN}
+    return len(sagas)
+
+
+def _order(order: OrderRow, operation: OperationRow | None, books: Books) -> Iterator[Mismatch]:
+    what = f"reservation of order {order.order_id}, which is {order.state}"
+    found = operation.state if operation else "none"
+    if operation and operation.account_id != order.account_id:
+        yield Mismatch(order.order_id, Finding(order.account_id, what, order.account_id, operation.account_id))
+    if order.state == "completed" and found != "captured":
+        yield Mismatch(order.order_id, Finding(order.account_id, what, "captured", found))
+    elif order.state == "completed" and operation and operation.size != order.amount:
+        expected = f"{order.amount} coins"
+        yield Mismatch(order.order_id, Finding(order.account_id, what, expected, f"{operation.size} coins"))
+    elif order.state in ("failed", "cancelled") and (found in SPENT or _overdue(operation, books)):
+        expected = "released, expired, refused or none"
+        yield Mismatch(order.order_id, Finding(order.account_id, what, expected, found))
+    elif order.state in ("placed", "reserved") and found in SPENT:
+        yield Mismatch(order.order_id, Finding(order.account_id, what, "not captured yet", found))
+
+
+def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books: Books) -> Iterator[Mismatch]:
+    saga, account = redemption.redemption_id, redemption.account_id
+    what = f"effect of redemption {saga} of {redemption.code}, which is {redemption.state}"
+    found = operation.state if operation else "none"
+    if operation and operation.account_id != account:
+        yield Mismatch(saga, Finding(account, what, account, operation.account_id))
+    if redemption.state == "redeemed":
+        if found not in EFFECTIVE:
+            yield Mismatch(saga, Finding(account, what, "multiplied or credited", found))
+        elif operation and operation.delta != redemption.added:
+            yield Mismatch(saga, Finding(account, what, f"{redemption.added} added", f"{operation.delta} added"))
+    elif redemption.state == "refused" and (found in EFFECTIVE or _overdue(operation, books)):
+        yield Mismatch(saga, Finding(account, what, "refused or none", found))
+
+
+def _overdue(operation: OperationRow | None, books: Books) -> bool:
+    """Whether the operation is open although its deadline is long past: its end is not merely on its way."""
+    if operation is None or operation.state not in OPEN or operation.deadline is None:
+        return False
+    return operation.deadline + timedelta(seconds=OVERDUE_S) < books.users.now

@@ -1,0 +1,157 @@
+"""Dead letters: what no service could handle, why, and handing it back. Looking loses nothing. For operators."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import aio_pika
+from aio_pika.abc import AbstractIncomingMessage
+from pydantic_core import from_json
+
+from client.connection import OUTAGE, Connection
+from client.errors import NotAllowed, Unreachable
+from contracts.topology import REPLAY_EXCHANGE, SERVICES, UNROUTED_QUEUE, dead_queue
+
+LETTERS_MAX = 200
+"""Letters of each queue that are looked at; the rest come into view as these are replayed."""
+REPLAY_S_MAX = 15.0
+
+QUEUES = {dead_queue(service): str(service) for service in SERVICES} | {UNROUTED_QUEUE: ""}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A dead letter.
+
+    `key`: names it as long as it lies there. `service`: who could not handle it, empty for a command that no service
+    takes. `exchange` and `routing_key`: how it came. `at`: when it was parked, if known. `type`, `id` and `account`:
+    what its content says, as far as it can be read.
+    """
+
+    key: str
+    service: str
+    reason: str
+    exchange: str
+    routing_key: str
+    at: datetime | None
+    type: str
+    id: str
+    account: str
+    content_type: str
+    body: bytes
+
+
+@asynccontextmanager
+async def looking(connection: Connection) -> AsyncIterator[list[tuple[Letter, AbstractIncomingMessage]]]:
+    """The dead letters with their deliveries, held meanwhile; at the end what was not acknowledged goes back.
+
+    Raises `Unreachable`, or `NotAllowed` for a user who is no operator.
+    """
+    channel = await connection.open_channel()
+    try:
+        found: list[tuple[Letter, AbstractIncomingMessage]] = []
+        for name, service in QUEUES.items():
+            queue = await channel.get_queue(name, ensure=False)
+            for _ in range(LETTERS_MAX):
+                message = await queue.get(no_ack=False, fail=False)
+                if message is None:
+                    break
+                found.append((letter(service, message), message))
+    except OUTAGE as error:
+        if "ACCESS_REFUSED" in str(error):
+            raise NotAllowed(f"broker user {connection.user!r} may not read dead letters: an operator may") from None
+        raise Unreachable(f"the dead letters at {connection.place} cannot be read: {error}") from error
+    try:
+        yield found
+    finally:
+        await connection.drop(channel)
+
+
+async def letters(connection: Connection) -> list[Letter]:
+    """Up to `LETTERS_MAX` dead letters of each service, in the order of their queues."""
+    async with looking(connection) as found:
+        return [each for each, _ in found]
+
+
+async def replay(connection: Connection, keys: Sequence[str] | None) -> list[Letter]:
+    """Hand these letters back (None: all) to the services that parked them, and take them off their queues.
+
+    A command that no service took is sent as a command again. Returns what was handed back; a letter leaves its queue
+    only after the broker has confirmed the new message. Raises `NotAllowed` for a type that still nobody takes.
+    """
+    done = []
+    async with looking(connection) as found:
+        for each, delivery in found:
+            if keys is None or each.key in keys:
+                await _hand_back(connection, each)
+                await delivery.ack()
+                done.append(each)
+    return done
+
+
+async def _hand_back(connection: Connection, each: Letter) -> None:
+    message = aio_pika.Message(
+        each.body,
+        content_type=each.content_type,
+        delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        message_id=each.key,
+        app_id="holdfast dead replay",
+    )
+    exchange, key = (REPLAY_EXCHANGE, each.service) if each.service else ("commands", each.routing_key)
+    try:
+        await connection.publish(exchange, key, message, REPLAY_S_MAX)
+    except NotAllowed:
+        raise NotAllowed(f"dead letter {each.key}: no service takes type {each.routing_key!r}, so it stays") from None
+
+
+def letter(service: str, message: AbstractIncomingMessage) -> Letter:
+    """What a dead letter says, as far as it can be read."""
+    headers: dict[str, Any] = dict(message.headers)
+    deaths = headers.get("x-death")
+    death: dict[str, Any] = deaths[0] if isinstance(deaths, list) and deaths else {}
+    content = _first_event(message.body)
+    data = content.get("data")
+    keys = death.get("routing-keys") or [message.routing_key]
+    return Letter(
+        key=message.message_id or hashlib.sha256(message.body).hexdigest()[:32],
+        service=service,
+        reason=_reason(service, headers, death, message),
+        exchange=str(headers.get("exchange") or death.get("exchange") or message.exchange or ""),
+        routing_key=str(headers.get("routing_key") or keys[0] or ""),
+        at=_time(headers.get("parked_at")) or death.get("time") or message.timestamp,
+        type=str(content.get("type", "")),
+        id=str(content.get("id", "")),
+        account=str(data.get("account_id", "")) if isinstance(data, dict) else "",
+        content_type=message.content_type or "",
+        body=message.body,
+    )
+
+
+def _reason(service: str, headers: dict[str, Any], death: dict[str, Any], message: AbstractIncomingMessage) -> str:
+    if "reason" in headers:
+        return str(headers["reason"])
+    if death:
+        return f"given up by the broker: {death.get('reason', 'unknown')} in queue {death.get('queue', 'unknown')}"
+    return "unknown" if service else f"type: no service takes {message.routing_key!r}"
+
+
+def _first_event(body: bytes) -> dict[str, Any]:
+    try:
+        content = from_json(body)
+    except ValueError:
+        return {}
+    if isinstance(content, list) and content:
+        content = content[0]
+    return content if isinstance(content, dict) else {}
+
+
+def _time(value: object) -> datetime | None:
+    try:
+        return datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,99 @@
+"""One line for each command and event, as people read it: when, whose, what, and the essentials."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from rich.text import Text
+
+from contracts import commands as c
+from contracts import events as e
+from contracts.base import Fact
+
+WIDTH_ACCOUNT, WIDTH_EVENT = 16, 22
+
+COLOURS = {"commands": "cyan", "user": "green", "order": "magenta", "promo": "yellow"}
+ENDS_BADLY = ("coins.refused", "order.failed", "order.cancelled", "promo.refused", "coins.expired")
+
+
+def short(id_: UUID | str) -> str:
+    """Enough of an id to tell it from its neighbours."""
+    return str(id_)[:8]
+
+
+def line(offset_s: float, account: str, fact: Fact) -> Text:
+    """The line of one message; `offset_s`: seconds since the watching began."""
+    colour = "red" if fact.type in ENDS_BADLY else COLOURS[fact.exchange]
+    text = Text(f"{offset_s:8.3f}s  ", style="dim", no_wrap=True, overflow="ellipsis")
+    text.append(f"{account:<{WIDTH_ACCOUNT}}  ", style="bold")
+    text.append(f"{fact.type:<{WIDTH_EVENT}}  ", style=colour)
+    return text.append(essentials(fact), style="")
+
+
+def effect(promo: c.Multiply | c.Bonus) -> str:
+    """What a promo code does."""
+    match promo:
+        case c.Multiply(factor=factor):
+            return f"x{factor}"
+        case c.Bonus(amount=amount):
+            return f"+{amount}"
+        case _:
+            assert_never(promo)
+
+
+def essentials(fact: Fact) -> str:
+    """What matters of a message beyond its type and account."""
+    match fact:
+        case c.CreditAccount() | c.PlaceOrder() | c.RedeemPromo() | c.CancelOrder():
+            return _command(fact)
+        case c.PutItem(item=item, price=price, stock=stock, fulfilment=fulfilment):
+            return f"{item}: {price} coins, " + ("external" if fulfilment == "external" else f"{stock} in stock")
+        case c.PutPromo(code=code):
+            return f"{code}: {effect(fact.effect)}"
+        case e.OperationWaiting(kind=kind, waits_for=waits_for):
+            return f"{kind} {short(fact.operation_id)} waits for {', '.join(map(short, waits_for))}"
+        case e.CoinsMultiplied(factor=factor, added=added):
+            return f"{short(fact.operation_id)} x{factor}: {added} coins added"
+        case e.CoinsRefused(kind=kind, reason=reason):
+            return f"{kind} {short(fact.operation_id)}: {reason}"
+        case e.PromoRedeemed(added=added):
+            return f"{short(fact.redemption_id)} {fact.code}: {added} coins added"
+        case e.PromoClaimed():
+            return f"{short(fact.redemption_id)} {fact.code}: {effect(fact.effect)}"
+        case _:
+            return _plain(fact)
+
+
+def _command(fact: c.CreditAccount | c.PlaceOrder | c.RedeemPromo | c.CancelOrder) -> str:
+    match fact:
+        case c.CreditAccount(amount=amount):
+            said = f"{short(fact.saga)} {amount} coins"
+        case c.PlaceOrder(item=item, quantity=quantity):
+            said = f"{short(fact.saga)} {quantity} x {item}"
+        case c.RedeemPromo(code=code):
+            said = f"{short(fact.saga)} {code}"
+        case c.CancelOrder():
+            return short(fact.saga)
+        case _:
+            assert_never(fact)
+    return said + (f" after {', '.join(map(short, fact.after))}" if fact.after else "")
+
+
+def _plain(fact: Fact) -> str:
+    """The saga, then amount, item and reason where there are any."""
+    words = [short(fact.saga)] if fact.saga != fact.subject or not hasattr(fact, "account_id") else []
+    if (amount := getattr(fact, "amount", None)) is not None:
+        words.append(f"{amount} coins")
+    if item := getattr(fact, "item", None):
+        words.append(f"{getattr(fact, 'quantity', 1)} x {item}")
+    if deadline := getattr(fact, "deadline", None):
+        words.append(f"until {_clock(deadline)}")
+    if reason := getattr(fact, "reason", None):
+        words.append(str(reason))
+    return " ".join(words)
+
+
+def _clock(at: datetime) -> str:
+    return at.astimezone().strftime("%H:%M:%S")
