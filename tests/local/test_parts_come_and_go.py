@@ -46,6 +46,7 @@ def taken() -> Iterator[tuple[int, ...]]:
     with ExitStack() as stack:
         for port in USUAL_PORTS:
             other = stack.enter_context(socket.socket())
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 other.bind(("127.0.0.1", port))
                 other.listen()
