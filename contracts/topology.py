@@ -59,6 +59,19 @@ def facts() -> tuple[type[Fact], ...]:
 FACTS: dict[str, type[Fact]] = {fact.type: fact for fact in facts()}
 
 
+TERMINAL: frozenset[str] = frozenset(
+    (
+        "account.opened",
+        "operation.waiting",
+        "fulfilment.requested",
+        "order.completed",
+        "order.cancel_refused",
+        "promo.redeemed",
+    )
+)
+"""Events that no service takes: they end a saga, or inform whoever watches. They may be announced to nobody."""
+
+
 def facts_for(service: Service) -> dict[str, type[Fact]]:
     """The commands and events that a service takes, by type."""
     return {name: fact for name, fact in FACTS.items() if service in fact.consumers}

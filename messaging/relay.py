@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import aio_pika
+import stamina
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
@@ -33,7 +34,8 @@ HELD_MAX = 10_000
 TOGETHER_MAX = 100
 CONFIRM_S_MAX = 15.0
 SWEEP_S = 5.0
-BACKOFF_S = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
+AGAIN_S = 0.2
+"""Pause before what was not confirmed is published again, on a fresh channel."""
 
 
 class Relay:
@@ -100,20 +102,16 @@ class Relay:
 
     async def _until_done(self, messages: list[Outgoing]) -> None:
         """Publish and delete, waiting out whatever outage there is. Unroutable ones are left to the sweep."""
-        left, failures = messages, 0
+        left = messages
         confirmed: list[UUID] = []
-        while left or confirmed:
-            try:
-                done, left = await self._publish(left)
-                confirmed += done
+        async for attempt in stamina.retry_context(
+            _is_outage, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
+        ):
+            with attempt:
+                while left:
+                    done, left = await self._publish(left)
+                    confirmed += done
                 await self._forget(confirmed)
-                confirmed = []
-            except Exception as error:
-                if not _is_outage(error):
-                    raise
-                log.warning("relay waits", error=_brief(error), messages=len(left))
-                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
 
     async def _forget(self, ids: Sequence[UUID]) -> None:
         if ids:
@@ -145,7 +143,7 @@ class Relay:
                 again.append(message)
         if again:
             await self._close()
-            await asyncio.sleep(BACKOFF_S[0])
+            await asyncio.sleep(AGAIN_S)
         await self._reached("after confirm")
         return confirmed, again
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from typing import Generic, TypeVar
 
+import stamina
 import structlog
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from faststream import AckPolicy
@@ -168,13 +169,11 @@ class ServiceInstance(Generic[State]):
         return broker
 
     async def _consume(self) -> None:
-        while True:
-            try:
+        async for attempt in stamina.retry_context(
+            CONNECTION_EXCEPTIONS, attempts=None, timeout=None, wait_initial=0.1, wait_max=RECONNECT_S
+        ):
+            with attempt:
                 await self.broker.start()
-                return
-            except CONNECTION_EXCEPTIONS as error:
-                log.warning("broker away, waiting", error=repr(error)[:200])
-                await asyncio.sleep(RECONNECT_S)
 
     async def _is_consuming(self) -> bool:
         subscribers = self.broker.subscribers

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
 
+import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -26,7 +26,8 @@ log = structlog.get_logger(__name__)
 
 Result = TypeVar("Result")
 
-BACKOFF_S = (0.05, 0.2, 0.5, 1.0, 2.0, 5.0)
+CONFLICTS_MAX = 10
+"""Times that other transactions may be in the way of one batch, before its messages are tried one by one."""
 ATTEMPTS_ALONE = 3
 """Begun attempts after which a redelivered message is handled by itself."""
 ATTEMPTS_MAX = 6
@@ -192,17 +193,23 @@ class UnitOfWork(Generic[State]):
         return None
 
     async def _outlast(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        failures = 0
-        while True:
-            try:
+        """Do the work in spite of an outage, however long, and of some conflicts with other replicas."""
+        conflicts = 0
+
+        def passes(error: Exception) -> bool:
+            nonlocal conflicts
+            conflicts += is_conflict(error)
+            if is_outage(error):
+                log.warning("database away, waiting", error=f"{type(error).__name__}: {str(error)[:200]}")
+                return True
+            return is_conflict(error) and conflicts <= CONFLICTS_MAX
+
+        async for attempt in stamina.retry_context(
+            passes, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1
+        ):
+            with attempt:
                 return await work()
-            except Exception as error:
-                if is_outage(error):
-                    log.warning("database away, waiting", error=f"{type(error).__name__}: {str(error)[:200]}")
-                elif not is_conflict(error) or failures >= len(BACKOFF_S):
-                    raise
-                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-                failures += 1
+        raise AssertionError("unreachable")
 
     def _report(self, done: _Done, arrived: int) -> None:
         self._metrics.committed(done.handled, [each for each, _ in done.announced], len(done.parked), arrived, done.now)

@@ -1,0 +1,60 @@
+"""Nothing is announced into the void, and nothing is bound that nobody handles."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from contracts.base import Fact, Service
+from contracts.topology import EXCHANGE_OF, FACTS, SERVICES, TERMINAL, facts_for
+from order_service.order import TABLE as ORDERS
+from promo_service.promo import TABLE as REDEMPTIONS
+
+ROOT = Path(__file__).parents[2]
+
+
+def classes_matched(path: Path, function: str) -> set[str]:
+    """The names of the classes that the `match` in this function has a case for."""
+    tree = ast.parse(path.read_text())
+    body = next(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == function)
+    cases = [case.pattern for node in ast.walk(body) if isinstance(node, ast.Match) for case in node.cases]
+    patterns = [case.pattern if isinstance(case, ast.MatchAs) else case for case in cases]
+    classes = [pattern.cls for pattern in patterns if isinstance(pattern, ast.MatchClass)]
+    return {named.id for named in classes if isinstance(named, ast.Name)}
+
+
+def handled_by(service: Service) -> set[str]:
+    match service:
+        case "user_service":
+            return classes_matched(ROOT / "user_service/handlers.py", "decide")
+        case "order_service":
+            return {fact.__name__ for fact in ORDERS["unknown"]} | {"PutItem"}
+        case "promo_service":
+            return {fact.__name__ for fact in REDEMPTIONS["unknown"]} | {"PutPromo"}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_handles_exactly_what_it_is_sent(service: Service) -> None:
+    bound = {fact.__name__ for fact in facts_for(service).values()}
+    own = {"DeadlinePassed", "OrderDeadlinePassed"}
+    assert handled_by(service) - own == bound
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=lambda fact: fact.type)
+def test_a_fact_has_a_consumer_or_is_marked_terminal(fact: type[Fact]) -> None:
+    assert bool(fact.consumers) != (fact.type in TERMINAL)
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=lambda fact: fact.type)
+def test_a_command_has_an_audience_and_an_event_has_none(fact: type[Fact]) -> None:
+    assert bool(fact.audience) == (fact.exchange == "commands")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_event_of_a_service_is_announced_somewhere_in_it(service: Service) -> None:
+    text = "".join(path.read_text() for path in (ROOT / service).glob("*.py"))
+    for fact in FACTS.values():
+        if fact.exchange == EXCHANGE_OF[service]:
+            assert f"{fact.__name__}(" in text or f"{fact.__name__}.model_validate(" in text, fact.type

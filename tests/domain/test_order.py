@@ -1,0 +1,182 @@
+"""What every state of an order does with every event, written out by hand and compared cell by cell.
+
+A cell says: the new state, what is announced, `stock-`/`stock+` if goods are taken or put back; `.` nothing happens;
+`!` the message contradicts what is known and is parked.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+from uuid import UUID, uuid4
+
+import pytest
+
+from contracts.base import COINS_MAX, Fact
+from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
+from contracts.events import CoinsCaptured, CoinsExpired, CoinsRefused, CoinsReleased, CoinsReserved, OrderFailed
+from order_service.order import TABLE, Contradiction, Item, Order, OrderDeadlinePassed, Situation, State, Step, decide
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ID = UUID(int=7)
+
+INSTANT = """
+event      | unknown             | placed                        | confirmed                  | completed             | failed                | cancelled
+place      | placed order.placed | = order.placed                | = order.confirmed          | = order.completed     | = order.failed        | = order.cancelled
+cancel     | cancelled order.cancelled | cancelled order.cancelled | = order.cancel_refused   | = order.cancel_refused | = order.cancel_refused | = order.cancelled
+reserved   | !                   | confirmed order.confirmed stock- | .                       | .                     | = order.failed        | = order.cancelled
+refused    | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
+captured   | !                   | !                             | completed order.completed  | .                     | !                     | !
+released   | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
+expired    | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
+accepted   | !                   | !                             | .                          | .                     | = order.failed        | = order.cancelled
+rejected   | !                   | !                             | !                          | !                     | .                     | .
+deadline   | .                   | .                             | .                          | .                     | .                     | .
+"""  # noqa: E501
+
+EXTERNAL = """
+event      | placed                         | reserved                  | confirmed
+place      | = order.placed                 | = order.placed            | = order.confirmed
+cancel     | cancelled order.cancelled      | cancelled order.cancelled | = order.cancel_refused
+reserved   | reserved fulfilment.requested  | .                         | .
+refused    | failed order.failed            | failed order.failed       | failed order.failed
+captured   | !                              | !                         | completed order.completed
+released   | failed order.failed            | failed order.failed       | failed order.failed
+expired    | failed order.failed            | failed order.failed       | failed order.failed
+accepted   | = (remembered)                 | confirmed order.confirmed | .
+rejected   | failed order.failed            | failed order.failed       | !
+deadline   | .                              | .                         | .
+"""
+
+EVENTS: dict[str, Fact] = {
+    "place": PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=2),
+    "cancel": CancelOrder(order_id=ID, account_id="a"),
+    "reserved": CoinsReserved(account_id="a", operation_id=ID, amount=20, deadline=NOW),
+    "refused": CoinsRefused(account_id="a", operation_id=ID, kind="reserve", reason="insufficient_coins"),
+    "captured": CoinsCaptured(account_id="a", operation_id=ID, amount=20),
+    "released": CoinsReleased(account_id="a", operation_id=ID, amount=20),
+    "expired": CoinsExpired(account_id="a", operation_id=ID, amount=20),
+    "accepted": FulfilmentAccepted(order_id=ID),
+    "rejected": FulfilmentRejected(order_id=ID, reason="broken"),
+    "deadline": OrderDeadlinePassed(order_id=ID),
+}
+
+
+def situation(state: str, fulfilment: str, stock: int = 5) -> Situation:
+    item = Item("sword", 10, stock, fulfilment)  # type: ignore[arg-type]
+    if state == "unknown":
+        return Situation(Order(ID), item, NOW)
+    deadline = NOW + timedelta(seconds=60) if state in ("placed", "reserved") else None
+    order = Order(ID, "a", "sword", 2, 20, fulfilment, state, None, deadline, NOW)  # type: ignore[arg-type]
+    return Situation(order, item, NOW)
+
+
+def cells(table: str, fulfilment: str) -> list[tuple[str, str, str, str]]:
+    head, *rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
+    return [(fulfilment, state, row[0], cell) for row in rows for state, cell in zip(head[1:], row[1:], strict=True)]
+
+
+def told(before: Situation, after: Step) -> str:
+    """What happened, in the words of the table."""
+    words: list[str] = ["=" if after.order.state == before.order.state else after.order.state]
+    words += [fact.type for fact in after.facts]
+    assert before.item is not None
+    assert after.item is not None
+    if after.item.stock != before.item.stock:
+        assert abs(after.item.stock - before.item.stock) == 2
+        words.append("stock-" if after.item.stock < before.item.stock else "stock+")
+    if after.order.accepted != before.order.accepted:
+        words.append("(remembered)")
+    return "." if words == ["="] else " ".join(words)
+
+
+@pytest.mark.parametrize(
+    ("fulfilment", "state", "event", "expected"), cells(INSTANT, "instant") + cells(EXTERNAL, "external")
+)
+def test_each_state_meets_each_event(fulfilment: str, state: str, event: str, expected: str) -> None:
+    at = situation(state, fulfilment)
+    if expected == "!":
+        with pytest.raises(Contradiction, match=str(ID)):
+            decide(at, EVENTS[event])
+    else:
+        assert told(at, decide(at, EVENTS[event])) == expected
+
+
+def test_the_table_has_a_move_for_every_state_and_event() -> None:
+    assert set(TABLE) == set(get_args(State))
+    kinds = {type(fact) for fact in EVENTS.values()}
+    assert all(set(moves) == kinds for moves in TABLE.values())
+
+
+@pytest.mark.parametrize("state", ["placed", "reserved"])
+@pytest.mark.parametrize("event", EVENTS)
+def test_a_deadline_that_passed_counts_before_any_event(state: str, event: str) -> None:
+    at = situation(state, "external")
+    late = replace(at, now=NOW + timedelta(seconds=60))
+    if event == "captured":
+        with pytest.raises(Contradiction):
+            decide(late, EVENTS[event])
+        return
+    step = decide(late, EVENTS[event])
+    assert (step.order.state, step.order.reason) == ("failed", "deadline_passed")
+    assert [fact.type for fact in step.facts].count("order.failed") == 1
+
+
+@pytest.mark.parametrize(
+    ("place", "item", "reason"),
+    [
+        (EVENTS["place"], None, "unknown_item"),
+        (EVENTS["place"], Item("sword", COINS_MAX, 5, "instant"), "amount_limit"),
+    ],
+)
+def test_an_order_that_cannot_be_priced_fails_at_once(place: Fact, item: Item | None, reason: str) -> None:
+    step = decide(Situation(Order(ID), item, NOW), place)
+    assert step.facts == (OrderFailed(order_id=ID, account_id="a", reason=reason),)
+
+
+def test_too_little_stock_fails_the_order_and_takes_nothing() -> None:
+    at = situation("placed", "instant", stock=1)
+    step = decide(at, EVENTS["reserved"])
+    assert (step.order.reason, step.item) == ("out_of_stock", at.item)
+
+
+def test_an_acceptance_before_the_reservation_is_used_when_the_coins_are_there() -> None:
+    early = decide(situation("placed", "external"), EVENTS["accepted"])
+    step = decide(Situation(early.order, early.item, NOW), EVENTS["reserved"])
+    assert told(Situation(early.order, early.item, NOW), step) == "confirmed order.confirmed"
+
+
+def test_a_strangers_cancel_neither_cancels_nor_leaves_a_tombstone_for_another_account() -> None:
+    stranger = CancelOrder(order_id=ID, account_id="b")
+    assert decide(situation("placed", "instant"), stranger).order.state == "placed"
+    tombstone = decide(Situation(Order(ID), None, NOW), stranger)
+    step = decide(Situation(tombstone.order, situation("unknown", "instant").item, NOW), EVENTS["place"])
+    assert step.order.state == "placed"
+
+
+def test_the_same_id_for_another_order_contradicts() -> None:
+    other = PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=3)
+    with pytest.raises(Contradiction, match="use a new id"):
+        decide(situation("reserved", "external"), other)
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_goods_and_endings_agree_after_any_history(block: int) -> None:
+    """Any events in any order: goods are out exactly for confirmed and completed orders, and an end is an end."""
+    for seed in range(block * 2500, block * 2500 + 2500):
+        chance = random.Random(seed)
+        order, item, now = Order(uuid4()), Item("sword", 10, 5, "instant"), NOW
+        for _ in range(12):
+            fact = chance.choice(list(EVENTS.values()))
+            now += timedelta(seconds=chance.choice((0, 0, 1, 400)))
+            try:
+                step = decide(Situation(order, item, now), fact)
+            except Contradiction:
+                continue
+            if order.state in ("completed", "failed", "cancelled"):
+                assert step.order.state == order.state
+            assert step.item is not None
+            order, item = step.order, step.item
+            assert item.stock == (3 if order.state in ("confirmed", "completed") else 5), seed

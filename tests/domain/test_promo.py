@@ -1,0 +1,117 @@
+"""What every state of a redemption does with every event, written out by hand and compared cell by cell.
+
+A cell says: the new state, what is announced, and `use+`/`use-` if a use of the code is taken or given back; `.`
+nothing happens; `!` the message contradicts what is known and is parked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import get_args
+from uuid import UUID
+
+import pytest
+
+from contracts.base import Fact
+from contracts.commands import Multiply, RedeemPromo
+from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoRedeemed
+from promo_service.promo import TABLE, Contradiction, Promo, Redemption, Situation, State, Step, decide
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+ID = UUID(int=7)
+PROMO = Promo("X2", Multiply(factor=2), None, None, 3, uses=1)
+
+EXPECTED = """
+event      | unknown                     | claimed                     | redeemed         | refused
+redeem     | claimed promo.claimed use+  | = promo.claimed             | = promo.redeemed | = promo.refused
+multiplied | !                           | redeemed promo.redeemed     | .                | !
+credited   | !                           | redeemed promo.redeemed     | .                | !
+refused    | .                           | refused promo.refused use-  | !                | .
+"""
+
+EVENTS: dict[str, Fact] = {
+    "redeem": RedeemPromo(redemption_id=ID, account_id="a", code="X2"),
+    "multiplied": CoinsMultiplied(account_id="a", operation_id=ID, factor=2, added=30),
+    "credited": CoinsCredited(account_id="a", operation_id=ID, kind="bonus", amount=30),
+    "refused": CoinsRefused(account_id="a", operation_id=ID, kind="multiply", reason="unknown_account"),
+}
+
+
+def situation(state: str) -> Situation:
+    if state == "unknown":
+        return Situation(Redemption(ID), PROMO, taken=False, now=NOW)
+    added = 30 if state == "redeemed" else None
+    reason = "unknown_account" if state == "refused" else None
+    redemption = Redemption(ID, "a", "X2", state, reason, added, NOW)  # type: ignore[arg-type]
+    return Situation(redemption, PROMO, taken=False, now=NOW)
+
+
+def cells() -> list[tuple[str, str, str]]:
+    head, *rows = [[cell.strip() for cell in line.split("|")] for line in EXPECTED.strip().splitlines()]
+    return [(state, row[0], cell) for row in rows for state, cell in zip(head[1:], row[1:], strict=True)]
+
+
+def told(before: Situation, after: Step) -> str:
+    """What happened, in the words of the table."""
+    words: list[str] = ["=" if after.redemption.state == before.redemption.state else after.redemption.state]
+    words += [fact.type for fact in after.facts]
+    assert before.promo is not None
+    assert after.promo is not None
+    if after.promo.uses != before.promo.uses:
+        words.append("use+" if after.promo.uses > before.promo.uses else "use-")
+    return "." if words == ["="] else " ".join(words)
+
+
+@pytest.mark.parametrize(("state", "event", "expected"), cells())
+def test_each_state_meets_each_event(state: str, event: str, expected: str) -> None:
+    at = situation(state)
+    if expected == "!":
+        with pytest.raises(Contradiction, match=str(ID)):
+            decide(at, EVENTS[event])
+    else:
+        assert told(at, decide(at, EVENTS[event])) == expected
+
+
+def test_the_table_has_a_move_for_every_state_and_event() -> None:
+    assert set(TABLE) == set(get_args(State))
+    kinds = {type(fact) for fact in EVENTS.values()}
+    assert all(set(moves) == kinds for moves in TABLE.values())
+
+
+@pytest.mark.parametrize(
+    ("promo", "taken", "reason"),
+    [
+        (None, False, "unknown_code"),
+        (PROMO, True, "already_redeemed"),
+        (replace(PROMO, uses=3), False, "used_up"),
+        (replace(PROMO, valid_from=NOW + timedelta(seconds=1)), False, "not_yet_valid"),
+        (replace(PROMO, valid_until=NOW), False, "no_longer_valid"),
+    ],
+)
+def test_a_code_that_cannot_be_used_refuses_and_keeps_its_uses(promo: Promo | None, taken: bool, reason: str) -> None:
+    step = decide(Situation(Redemption(ID), promo, taken, NOW), EVENTS["redeem"])
+    assert (step.redemption.state, step.redemption.reason, step.promo) == ("refused", reason, promo)
+
+
+@pytest.mark.parametrize(
+    "promo",
+    [
+        replace(PROMO, valid_from=NOW, valid_until=NOW + timedelta(seconds=1)),
+        replace(PROMO, uses_max=None, uses=10**6),
+        replace(PROMO, uses=2),
+    ],
+)
+def test_the_edges_of_validity_are_valid(promo: Promo) -> None:
+    assert decide(Situation(Redemption(ID), promo, False, NOW), EVENTS["redeem"]).redemption.state == "claimed"
+
+
+def test_what_was_added_is_told() -> None:
+    step = decide(situation("claimed"), EVENTS["multiplied"])
+    assert step.facts == (PromoRedeemed(redemption_id=ID, account_id="a", code="X2", added=30),)
+
+
+def test_the_same_id_for_another_redemption_contradicts() -> None:
+    other = RedeemPromo(redemption_id=ID, account_id="a", code="X3")
+    with pytest.raises(Contradiction, match="use a new id"):
+        decide(situation("claimed"), other)
