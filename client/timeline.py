@@ -12,7 +12,7 @@ from contracts import commands as c
 from contracts import events as e
 from contracts.base import Fact
 
-WIDTH_ACCOUNT, WIDTH_EVENT = 16, 22
+WIDTH_ACCOUNT, WIDTH_EVENT = 20, 20
 
 COLOURS = {"commands": "cyan", "user": "green", "order": "magenta", "promo": "yellow"}
 ENDS_BADLY = ("coins.refused", "order.failed", "order.cancelled", "promo.refused", "coins.expired")
@@ -26,10 +26,10 @@ def short(id_: UUID | str) -> str:
 def line(offset_s: float, account: str, fact: Fact) -> Text:
     """The line of one message; `offset_s`: seconds since the watching began."""
     colour = "red" if fact.type in ENDS_BADLY else COLOURS[fact.exchange]
-    text = Text(f"{offset_s:8.3f}s  ", style="dim", no_wrap=True, overflow="ellipsis")
+    text = Text(f"{offset_s:8.3f}s  ", style="dim")
     text.append(f"{account:<{WIDTH_ACCOUNT}}  ", style="bold")
     text.append(f"{fact.type:<{WIDTH_EVENT}}  ", style=colour)
-    return text.append(essentials(fact), style="")
+    return text.append(essentials(fact))
 
 
 def effect(promo: c.Multiply | c.Bonus) -> str:

@@ -1,0 +1,155 @@
+"""`holdfast account`: opening, crediting and looking at accounts."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from client.session import (
+    REFUSED,
+    AccountArgument,
+    After,
+    Failed,
+    Json,
+    OwnId,
+    Timeout,
+    connected,
+    emit,
+    run,
+    table,
+)
+from client.timeline import short
+from contracts.queries import AccountView, LedgerView, PendingView
+
+app = typer.Typer(no_args_is_help=True, help="Open, credit and look at accounts.")
+
+
+@app.command("open")
+def open_account(account: AccountArgument, timeout: Timeout = 10.0) -> None:
+    """Open an account with no coins. Opening it again changes nothing."""
+
+    async def work() -> None:
+        async with connected() as client:
+            await client.outcome(await client.open_account(account), timeout)
+        typer.echo(f"account {account} is open")
+
+    run(work())
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def credit(
+    account: AccountArgument,
+    amount: Annotated[int, typer.Argument(metavar="AMOUNT", help="Coins to add.")],
+    own_id: OwnId = None,
+    after: After = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Add coins to an account."""
+
+    async def work() -> None:
+        async with connected() as client:
+            sent = await client.credit(account, amount, credit_id=own_id, after=after or None)
+            await client.outcome(sent, timeout)
+            operation = await client.wait_for_operation(account, sent.id, timeout)
+        if operation.state == "refused":
+            raise Failed(f"credit {sent.id} refused: {_why(operation.reason, account)}", REFUSED)
+        typer.echo(f"credit {sent.id} {operation.state}: {amount} coins")
+
+    run(work())
+
+
+@app.command()
+def show(account: AccountArgument, as_json: Json = False) -> None:
+    """Show the balance, what is surely available, and what every pending operation waits for."""
+
+    async def work() -> None:
+        async with connected() as client:
+            view = await client.ask.account(account)
+        if view is None:
+            if as_json:
+                typer.echo("null")
+            raise Failed(_unknown(account), REFUSED)
+        emit(view, as_json, lambda console: render_account(console, view))
+
+    run(work())
+
+
+@app.command()
+def history(
+    account: AccountArgument,
+    limit: Annotated[int, typer.Option("--limit", min=1, max=100_000, help="Lines to show at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Show what each operation did, the latest first."""
+
+    async def work() -> None:
+        async with connected() as client:
+            lines = await client.ask.history(account, limit)
+            if not lines and await client.ask.account(account) is None:
+                if as_json:
+                    typer.echo("null")
+                raise Failed(_unknown(account), REFUSED)
+        emit(lines, as_json, lambda console: render_history(console, lines))
+
+    run(work())
+
+
+def render_account(console: Console, view: AccountView) -> None:
+    """The account as people read it."""
+    possible = "open" if view.possible is None else str(view.possible)
+    console.print(f"account    {view.account_id}", f"balance    {view.balance}", sep="\n")
+    console.print(f"available  {view.available}  (surely)", f"possible   {possible}  (at most)", sep="\n")
+    if not view.pending:
+        console.print("pending    nothing")
+        return
+    console.print("pending")
+    rows = table("  id", "operation", "state", "waits for", "at most")
+    names = {each.operation_id: each for each in view.pending}
+    for each in view.pending:
+        ahead = ", ".join(f"{what(names.get(id_))} {short(id_)}" for id_ in each.waits_for)
+        rows.add_row(f"  {each.operation_id}", what(each), each.state, ahead or _end_of(each), _left(view, each))
+    console.print(rows)
+
+
+def what(operation: PendingView | None) -> str:
+    """An operation in two words."""
+    if operation is None or operation.kind is None:
+        return "command"
+    return f"{operation.kind} " + (f"x{operation.factor}" if operation.factor else str(operation.amount))
+
+
+def render_history(console: Console, lines: tuple[LedgerView, ...]) -> None:
+    """The ledger as people read it."""
+    rows = table("line", "at", "operation", "id", "answer", "before", "after", "cause")
+    for line in lines:
+        state = f"{line.state} ({line.reason})" if line.reason else line.state
+        at = line.at.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+        before, after = str(line.balance_before), str(line.balance_after)
+        rows.add_row(str(line.seq), at, line.kind, str(line.operation_id), state, before, after, line.cause)
+    console.print(rows)
+
+
+def _end_of(operation: PendingView) -> str:
+    """What an operation that is no longer waiting for others is waiting for, or why it still stands in the log."""
+    match operation.state:
+        case "reserved":
+            return "its order's end"
+        case "named":
+            return "its arrival"
+        case _:
+            return "nothing; counts after those before it"
+
+
+def _left(view: AccountView, operation: PendingView) -> str:
+    until = operation.waits_until or operation.deadline
+    return f"{max(0.0, (until - view.now).total_seconds()):.0f} s" if until else "-"
+
+
+def _why(reason: str | None, account: str) -> str:
+    return _unknown(account) if reason == "unknown_account" else reason or "no reason given"
+
+
+def _unknown(account: str) -> str:
+    return f"account {account!r} is unknown; open it with `holdfast account open {account}`"

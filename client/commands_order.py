@@ -1,0 +1,196 @@
+"""`holdfast order`, `catalog` and `fulfilment`: buying, what can be bought, and who hands it over."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from client.client import Client
+from client.errors import StillOpen
+from client.session import (
+    REFUSED,
+    UNREACHABLE,
+    AccountArgument,
+    After,
+    Failed,
+    Json,
+    OrderArgument,
+    OwnId,
+    Timeout,
+    Wait,
+    connected,
+    emit,
+    run,
+    table,
+)
+from contracts.queries import OrderView
+
+order = typer.Typer(no_args_is_help=True, help="Place, cancel and look at orders.")
+catalog = typer.Typer(no_args_is_help=True, help="Set and list what can be bought.")
+fulfilment = typer.Typer(no_args_is_help=True, help="Answer for the goods of orders that are fulfilled externally.")
+
+ItemArgument = Annotated[str, typer.Argument(metavar="ITEM", help="The catalog's name of the goods.")]
+
+
+@order.command()
+def place(
+    account: AccountArgument,
+    item: ItemArgument,
+    quantity: Annotated[int, typer.Option("--quantity", "-q", help="How many.")] = 1,
+    deadline: Annotated[float | None, typer.Option("--deadline", help="Seconds until it fails by itself.")] = None,
+    own_id: OwnId = None,
+    after: After = None,
+    wait: Wait = False,
+    timeout: Timeout = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Buy something. Prints the order's id and state."""
+
+    async def work() -> None:
+        async with connected() as client:
+            sent = await client.place_order(
+                account, item, quantity, deadline_s=deadline, order_id=own_id, after=after or None
+            )
+            await client.outcome(sent, timeout)
+            view = await _order(client, sent.id, timeout if wait else None)
+        _print(view, as_json)
+        if view.state in ("failed", "cancelled"):
+            raise Failed(f"order {view.order_id} {view.state}: {view.reason or 'cancelled'}", REFUSED)
+        if wait and view.state != "completed":
+            raise Failed(f"order {view.order_id} is still {view.state} after {timeout:g} s", UNREACHABLE)
+
+    run(work())
+
+
+@order.command()
+def cancel(
+    order_id: OrderArgument,
+    account: Annotated[
+        str | None, typer.Option("--account", help="Its account, if it may not have arrived yet.")
+    ] = None,
+    timeout: Timeout = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Cancel an order that is not confirmed yet."""
+
+    async def work() -> None:
+        async with connected() as client:
+            known = await client.ask.order(order_id)
+            owner = account or (known.account_id if known else None)
+            if owner is None:
+                raise Failed(f"order {order_id} is unknown; if it is still on its way, name its owner with --account")
+            await client.outcome(await client.cancel_order(owner, order_id), timeout)
+            view = await _order(client, order_id, None)
+        _print(view, as_json)
+        if view.state != "cancelled":
+            raise Failed(f"order {order_id} is {view.state} and can no longer be cancelled", REFUSED)
+
+    run(work())
+
+
+@order.command()
+def show(order_id: OrderArgument, wait: Wait = False, timeout: Timeout = 10.0, as_json: Json = False) -> None:
+    """Show an order; with --wait, once it has ended."""
+
+    async def work() -> None:
+        async with connected() as client:
+            view = await _order(client, order_id, timeout if wait else None)
+        _print(view, as_json)
+        if wait and view.state not in ("completed", "failed", "cancelled"):
+            raise Failed(f"order {order_id} is still {view.state} after {timeout:g} s", UNREACHABLE)
+
+    run(work())
+
+
+@catalog.command("put", context_settings={"ignore_unknown_options": True})
+def put_item(
+    item: ItemArgument,
+    price: Annotated[int, typer.Option("--price", help="Coins for one.")],
+    stock: Annotated[int, typer.Option("--stock", help="How many there are; for items in our own stock.")] = 0,
+    external: Annotated[bool, typer.Option("--external", help="Somebody outside answers for the goods.")] = False,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Set an item's price, stock and fulfilment; a new item is added."""
+
+    async def work() -> None:
+        async with connected(operator=True) as client:
+            sent = await client.put_item(item, price, stock, "external" if external else "instant")
+            await client.outcome(sent, timeout)
+        typer.echo(f"item {item}: {price} coins, " + ("fulfilled externally" if external else f"{stock} in stock"))
+
+    run(work())
+
+
+@catalog.command("list")
+def list_items(as_json: Json = False) -> None:
+    """List the catalog."""
+
+    async def work() -> None:
+        async with connected() as client:
+            items = await client.ask.catalog()
+        rows = table("item", "price", "stock", "fulfilment")
+        for each in items:
+            stock = "-" if each.fulfilment == "external" else str(each.stock)
+            rows.add_row(each.item, str(each.price), stock, each.fulfilment)
+        emit(items, as_json, lambda console: console.print(rows if items else "the catalog is empty"))
+
+    run(work())
+
+
+@fulfilment.command()
+def accept(order_id: OrderArgument, timeout: Timeout = 10.0) -> None:
+    """Say that the goods of an order are there."""
+    run(_fulfil(order_id, None, timeout))
+
+
+@fulfilment.command()
+def reject(
+    order_id: OrderArgument,
+    reason: Annotated[str, typer.Option("--reason", help="Why.")] = "rejected",
+    timeout: Timeout = 10.0,
+) -> None:
+    """Say that an order cannot be fulfilled."""
+    run(_fulfil(order_id, reason, timeout))
+
+
+async def _fulfil(order_id: UUID, reason: str | None, wait_s: float) -> None:
+    """Accept, or reject for a reason."""
+    async with connected(operator=True) as client:
+        if await client.ask.order(order_id) is None:
+            raise Failed(f"order {order_id} is unknown", REFUSED)
+        if reason is None:
+            sent = await client.accept_fulfilment(order_id)
+        else:
+            sent = await client.reject_fulfilment(order_id, reason)
+        await client.outcome(sent, wait_s)
+        view = await _order(client, order_id, wait_s)
+    _print(view, False)
+    if view.state != ("completed" if reason is None else "failed"):
+        raise Failed(f"order {order_id} is {view.state}: {view.reason or 'the answer came too late'}", REFUSED)
+
+
+async def _order(client: Client, order_id: UUID, wait_s: float | None) -> OrderView:
+    """The order, once it has ended or `wait_s` seconds are over."""
+    view: OrderView | None
+    try:
+        view = await (client.ask.order(order_id) if wait_s is None else client.wait_for_order(order_id, wait_s))
+    except StillOpen as error:
+        view = error.view if isinstance(error.view, OrderView) else None
+    if view is None:
+        raise Failed(f"order {order_id} is unknown", REFUSED)
+    return view
+
+
+def _print(view: OrderView, as_json: bool) -> None:
+    words = [f"order {view.order_id} {view.state}"]
+    if view.reason:
+        words.append(f"({view.reason})")
+    if view.item:
+        words.append(f"{view.quantity} x {view.item}")
+    if view.amount:
+        words.append(f"for {view.amount} coins")
+    if view.deadline:
+        words.append(f"until {view.deadline.astimezone():%H:%M:%S}")
+    emit(view, as_json, lambda console: console.print(" ".join(words)))

@@ -1,0 +1,178 @@
+"""`holdfast promo`: setting and redeeming promo codes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from client.client import Client
+from client.errors import StillOpen
+from client.session import (
+    REFUSED,
+    UNREACHABLE,
+    USAGE,
+    AccountArgument,
+    After,
+    Failed,
+    Json,
+    OwnId,
+    Timeout,
+    Wait,
+    connected,
+    emit,
+    run,
+)
+from client.timeline import effect
+from contracts.commands import Bonus, Multiply, PromoEffect
+from contracts.queries import PromoView, RedemptionView
+
+app = typer.Typer(no_args_is_help=True, help="Set, redeem and look at promo codes.")
+
+CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The promo code.")]
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def put(
+    code: CodeArgument,
+    multiply: Annotated[int | None, typer.Option("--multiply", help="Multiply the balance by this.")] = None,
+    bonus: Annotated[int | None, typer.Option("--bonus", help="Add this many coins.")] = None,
+    valid_from: Annotated[str | None, typer.Option("--from", help="Valid from this time on (ISO 8601).")] = None,
+    valid_until: Annotated[str | None, typer.Option("--until", help="Valid before this time (ISO 8601).")] = None,
+    uses_max: Annotated[
+        int | None, typer.Option("--uses-max", help="Uses over all accounts; no limit if left out.")
+    ] = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Set what a code does; a new code is added."""
+
+    async def work() -> None:
+        given = _effect(multiply, bonus)
+        window = {"valid_from": _time("--from", valid_from), "valid_until": _time("--until", valid_until)}
+        async with connected(operator=True) as client:
+            await client.outcome(await client.put_promo(code, given, **window, uses_max=uses_max), timeout)
+        typer.echo(f"promo {code}: {effect(given)}")
+
+    run(work())
+
+
+@app.command()
+def redeem(
+    account: AccountArgument,
+    code: CodeArgument,
+    wait_at_most: Annotated[
+        float | None, typer.Option("--wait-at-most", help="Seconds for which the effect may wait for earlier orders.")
+    ] = None,
+    own_id: OwnId = None,
+    after: After = None,
+    wait: Wait = False,
+    timeout: Timeout = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Redeem a code. Prints the redemption's id and state."""
+
+    async def work() -> None:
+        async with connected() as client:
+            sent = await client.redeem_promo(
+                account, code, wait_s=wait_at_most, redemption_id=own_id, after=after or None
+            )
+            await client.outcome(sent, timeout)
+            view = await _redemption(client, sent.id, timeout if wait else None)
+        _print(view, as_json)
+        if view.state == "refused":
+            raise Failed(f"redemption {view.redemption_id} refused: {view.reason}", REFUSED)
+        if wait and view.state != "redeemed":
+            hint = f"see what for with `holdfast account show {account}`"
+            raise Failed(f"redemption {view.redemption_id} still waits after {timeout:g} s; {hint}", UNREACHABLE)
+
+    run(work())
+
+
+@app.command()
+def show(
+    which: Annotated[str, typer.Argument(metavar="CODE|REDEMPTION", help="A promo code, or a redemption's id.")],
+    wait: Wait = False,
+    timeout: Timeout = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Show a code, or a redemption; with --wait, once the redemption has ended."""
+
+    async def work() -> None:
+        redemption_id = _uuid(which)
+        async with connected() as client:
+            if redemption_id is None:
+                promo = await client.ask.promo(which)
+                if promo is None:
+                    raise Failed(f"promo code {which!r} is unknown", REFUSED)
+                _print_code(promo, as_json)
+                return
+            view = await _redemption(client, redemption_id, timeout if wait else None)
+        _print(view, as_json)
+        if wait and view.state == "claimed":
+            raise Failed(f"redemption {which} still waits after {timeout:g} s", UNREACHABLE)
+
+    run(work())
+
+
+async def _redemption(client: Client, redemption_id: UUID, wait_s: float | None) -> RedemptionView:
+    """The redemption, once it has ended or `wait_s` seconds are over."""
+    view: RedemptionView | None
+    try:
+        if wait_s is None:
+            view = await client.ask.redemption(redemption_id)
+        else:
+            view = await client.wait_for_redemption(redemption_id, wait_s)
+    except StillOpen as error:
+        view = error.view if isinstance(error.view, RedemptionView) else None
+    if view is None:
+        raise Failed(f"redemption {redemption_id} is unknown", REFUSED)
+    return view
+
+
+def _print(view: RedemptionView, as_json: bool) -> None:
+    words = f"redemption {view.redemption_id} {view.state} {view.code}"
+    if view.added is not None:
+        words += f": {view.added} coins added"
+    if view.reason:
+        words += f" ({view.reason})"
+    emit(view, as_json, lambda console: console.print(words))
+
+
+def _print_code(promo: PromoView, as_json: bool) -> None:
+    words = f"promo {promo.code}: {effect(promo.effect)}, used {promo.uses}"
+    words += f" of {promo.uses_max}" if promo.uses_max is not None else " times"
+    words += f", from {promo.valid_from}" if promo.valid_from else ""
+    words += f", until {promo.valid_until}" if promo.valid_until else ""
+    emit(promo, as_json, lambda console: console.print(words))
+
+
+def _effect(multiply: int | None, bonus: int | None) -> PromoEffect:
+    if (multiply is None) == (bonus is None):
+        raise Failed("--multiply, --bonus: give exactly one of them, such as --multiply 2 or --bonus 10", USAGE)
+    if multiply is not None:
+        return Multiply(factor=multiply)
+    try:
+        return Bonus.model_validate({"amount": bonus})
+    except ValueError:
+        raise Failed(f"--bonus: a whole number of coins, at least 1 (given: {bonus})", USAGE) from None
+
+
+def _time(option: str, given: str | None) -> datetime | None:
+    """A time with a zone; one that is given without is taken as local."""
+    if given is None:
+        return None
+    try:
+        return datetime.fromisoformat(given).astimezone()
+    except ValueError:
+        raise Failed(
+            f"{option}: a time such as 2030-01-31T18:00 or 2030-01-31T18:00Z (given: {given!r})", USAGE
+        ) from None
+
+
+def _uuid(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
