@@ -1,0 +1,116 @@
+"""Sites and instances of single services, for tests that run a service alone."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+import order_service.handlers
+import order_service.settings
+import promo_service.handlers
+import promo_service.settings
+import user_service.handlers
+import user_service.settings
+from contracts.base import Service
+from local.parts import Parts
+from local.site import Site
+from local.sources import PROJECT
+from messaging.checkpoints import Hook
+from messaging.database import asyncpg_url
+from messaging.migrations import migrate
+from messaging.service import ServiceInstance
+from provision.secrets import SERVICES
+
+Instance = ServiceInstance[Any]
+
+MODULES: dict[Service, tuple[Callable[[Any], Any], type[Any]]] = {
+    "user_service": (user_service.handlers.domain, user_service.settings.Settings),
+    "order_service": (order_service.handlers.domain, order_service.settings.Settings),
+    "promo_service": (promo_service.handlers.domain, promo_service.settings.Settings),
+}
+
+
+def fresh(parts: Parts, label: str = "s") -> Site:
+    """A provisioned and migrated site that nobody has used yet."""
+    site = parts.fresh_site(label)
+    site.provision()
+    with ThreadPoolExecutor(1) as thread:
+        for service in SERVICES:
+            (url,) = site.migration_env(service).values()
+            thread.submit(migrate, PROJECT / service, url).result()
+    return site
+
+
+def make(site: Site, service: Service, hook: Hook | None = None, **settings: Any) -> Instance:
+    """An instance of the service in this process, not started yet."""
+    domain, settings_type = MODULES[service]
+    read = settings_type(amqp_url=site.amqp_url(service), database_url=site.database_url(service), **settings)
+    return ServiceInstance(domain(read), read, hook)
+
+
+@asynccontextmanager
+async def running(site: Site, service: Service, hook: Hook | None = None, **settings: Any) -> AsyncIterator[Instance]:
+    """An instance of the service at work in this process."""
+    instance = make(site, service, hook, **settings)
+    await instance.start()
+    try:
+        yield instance
+    finally:
+        await instance.stop()
+
+
+def die(instance: Instance) -> None:
+    """All of the instance's work ends where it is, as if its process were gone: nothing after this is done by it."""
+    tasks = [instance.consumer._task, *instance.relay._tasks, *instance._tasks[1:]]
+    for task in tasks:
+        if task and task is not asyncio.current_task():
+            task.cancel()
+
+
+async def bury(instance: Instance) -> None:
+    """Close what the operating system closes when a process is gone. No step of delivery happens here."""
+    die(instance)
+    tasks = [task for task in (instance.consumer._task, *instance.relay._tasks, *instance._tasks[1:]) if task]
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await instance.relay._close()
+    await instance.broker.stop()
+    instance.web.stop()
+    await asyncio.gather(*instance._tasks, return_exceptions=True)
+    await instance.engine.dispose()
+
+
+async def rows(site: Site, service: str, query: str, **values: Any) -> Sequence[Any]:
+    """What the service's database answers, read as the owner of its tables."""
+    engine = create_async_engine(asyncpg_url(site.database_url(service, f"{service}_owner")), poolclass=NullPool)
+    try:
+        async with engine.begin() as connection:
+            found = await connection.execute(text(query), values)
+            return list(found) if found.returns_rows else []
+    finally:
+        await engine.dispose()
+
+
+async def value(site: Site, service: str, query: str, **values: Any) -> Any:
+    """The one value that the service's database answers."""
+    return (await rows(site, service, query, **values))[0][0]
+
+
+async def until(condition: Callable[[], Any], what: str, within_s: float = 40) -> Any:
+    """What `condition` returns (awaited if need be), as soon as it is true. It is asked again, never assumed."""
+    try:
+        async with asyncio.timeout(within_s):
+            while True:
+                found = condition()
+                found = await found if asyncio.iscoroutine(found) else found
+                if found:
+                    return found
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not within {within_s} s: {what}") from None
