@@ -136,8 +136,12 @@ def _queue(vhost: str, name: str, arguments: dict[str, object]) -> Definitions:
 
 
 def _inbox_arguments(service: str) -> dict[str, object]:
+    """One replica at a time takes from an inbox, and the broker gives it to the next when that one is gone: two that
+    took in turns would handle a command before the one it was sent after.
+    """
     return {
         "x-queue-type": "quorum",
+        "x-single-active-consumer": True,
         "x-delivery-limit": topology.DELIVERY_LIMIT,
         "x-dead-letter-exchange": topology.DEAD_EXCHANGE,
         "x-dead-letter-routing-key": service,

@@ -40,6 +40,7 @@ def test_what_must_not_be_lost_is_in_a_quorum_queue() -> None:
     for service in topology.SERVICES:
         assert queues[service]["arguments"] == {
             "x-queue-type": "quorum",
+            "x-single-active-consumer": True,
             "x-delivery-limit": topology.DELIVERY_LIMIT,
             "x-dead-letter-exchange": "dead",
             "x-dead-letter-routing-key": service,
