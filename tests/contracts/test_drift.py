@@ -1,0 +1,88 @@
+"""What is committed in docs/ is what the models say; `python -m contracts.asyncapi` writes it anew."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from contracts.asyncapi import document, page, schemas
+from contracts.base import Service
+from contracts.topology import FACTS
+
+DOCS = Path(__file__).parents[2] / "docs"
+SERVICES: tuple[Service | None, ...] = (None, *get_args(Service))
+
+
+def refs(part: Any) -> Iterator[str]:
+    """Every reference in the document."""
+    if isinstance(part, dict):
+        if isinstance(part.get("$ref"), str):
+            yield part["$ref"]
+        for each in part.values():
+            yield from refs(each)
+    elif isinstance(part, list):
+        for each in part:
+            yield from refs(each)
+
+
+def resolve(content: dict[str, Any], ref: str) -> Any:
+    """What the reference points to. Raises `KeyError`."""
+    assert ref.startswith("#/"), ref
+    part: Any = content
+    for step in ref[2:].split("/"):
+        part = part[step]
+    return part
+
+
+def test_the_document_is_the_committed_one() -> None:
+    committed = yaml.safe_load((DOCS / "asyncapi.yaml").read_text())
+    assert json.loads(json.dumps(document())) == committed, "run: python -m contracts.asyncapi"
+
+
+def test_the_schemas_are_the_committed_ones() -> None:
+    committed = {path.stem: json.loads(path.read_text()) for path in (DOCS / "schemas").glob("*.json")}
+    assert json.loads(json.dumps(schemas())) == committed, "run: python -m contracts.asyncapi"
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=str)
+def test_every_reference_leads_somewhere(service: Service | None) -> None:
+    content = document(service)
+    found = [*refs(content)]
+    assert len(found) > 20
+    for ref in found:
+        resolve(content, ref)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=str)
+def test_operations_have_the_fields_of_asyncapi_3(service: Service | None) -> None:
+    """AsyncAPI 3.0.0, Operation Object and Operation Reply Object; other names would have to begin with `x-`."""
+    content = document(service)
+    assert content["asyncapi"] == "3.0.0"
+    for operation in content["operations"].values():
+        assert {"action", "channel"} <= operation.keys() <= {"action", "channel", "reply"}
+        assert operation["action"] in ("send", "receive")
+        reply = operation.get("reply")
+        if reply:
+            assert reply.keys() == {"address", "channel", "messages"}
+            assert resolve(content, reply["channel"]["$ref"])["address"] is None
+            assert all(each["$ref"].startswith(reply["channel"]["$ref"]) for each in reply["messages"])
+
+
+def test_every_fact_is_sent_once_and_received_by_each_of_its_consumers() -> None:
+    operations = document()["operations"]
+    sent = [name for name, each in operations.items() if each["action"] == "send"]
+    assert sent == [f"send_{name.replace('.', '_')}" for name in FACTS]
+    received = {name for name in operations if "_receives_" in name}
+    expected = {f"{to}_receives_{fact.type.replace('.', '_')}" for fact in FACTS.values() for to in fact.consumers}
+    assert received == expected
+
+
+@pytest.mark.parametrize("service", get_args(Service))
+def test_the_page_shows_every_operation_of_the_service(service: Service) -> None:
+    shown = page(service)
+    assert shown.count("<tr><td>") == len(document(service)["operations"])
