@@ -25,6 +25,7 @@ class Process:
         self.name = name
         self.log = folder / f"{name}.log"
         self._pid_file = folder / f"{name}.pid"
+        self._log_start = 0
 
     @classmethod
     def all_in(cls, folder: Path) -> list[Process]:
@@ -45,6 +46,7 @@ class Process:
             raise StartError(f"{self.name} is running already, with process id {self.pid}")
         with self.log.open("ab") as log:
             self.log.chmod(0o600)
+            self._log_start = log.tell()
             child = subprocess.Popen(
                 [str(part) for part in command],
                 stdin=subprocess.DEVNULL,
@@ -117,9 +119,11 @@ class Process:
         return StartError(f"{self.name}: {why}\n{self.tail()}")
 
     def tail(self, lines: int = 30) -> str:
-        """The last lines of the log, indented, under its path."""
-        text = self.log.read_text(errors="replace") if self.log.exists() else "(no log)"
-        return "\n".join([f"  {self.log}:", *(f"  | {line}" for line in text.splitlines()[-lines:])])
+        """The last lines of the log since the process was started, indented."""
+        if not self.log.exists():
+            return "  (no log)"
+        text = self.log.read_bytes()[self._log_start :].decode(errors="replace")
+        return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:]) or "  (it printed nothing)"
 
 
 def _birth(pid: int) -> str:
