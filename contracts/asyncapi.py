@@ -42,12 +42,11 @@ def document(service: Service | None = None) -> dict[str, Any]:
         },
         "defaultContentType": SINGLE,
         "channels": {fact.type: _fact_channel(fact) for fact in facts}
-        | {key: _query_channel(key, query) for key, query in queries.items()},
+        | {key: _query_channel(key, query) for key, query in queries.items()}
+        | {REPLIES_EXCHANGE: _replies_channel(queries)},
         "operations": dict(operation for fact in facts for operation in _fact_operations(fact, service))
         | dict(_query_operation(key, query) for key, query in queries.items()),
-        "components": {
-            "schemas": {"Envelope": _schema(Envelope)} | {fact.__name__: _schema(fact) for fact in facts},
-        },
+        "components": {"schemas": _components([Envelope, *facts, *_asked_and_replied(queries)])},
     }
 
 
@@ -87,9 +86,41 @@ def _queries(service: Service | None) -> dict[str, type[Query]]:
     return found | {f"{each}.{query.type}": query for each in asked for query in EVERY_SERVICE_QUERIES.values()}
 
 
+def _asked_and_replied(queries: dict[str, type[Query]]) -> list[type[Any]]:
+    return [model for query in queries.values() for model in (query, query.reply)]
+
+
 def _schema(model: type[Any]) -> dict[str, Any]:
     schema: dict[str, Any] = model.model_json_schema(mode="validation")
     return schema
+
+
+def _components(models: list[type[Any]]) -> dict[str, Any]:
+    """The schemas by name, each part that several share only once, as references within one document must have it."""
+    found: dict[str, Any] = {}
+    for model in models:
+        schema = _without_discriminators(model.model_json_schema(ref_template="#/components/schemas/{model}"))
+        found |= schema.pop("$defs", {})
+        found[model.__name__] = schema
+    return found
+
+
+def _without_discriminators(schema: Any) -> Any:
+    """AsyncAPI's own `discriminator` is a text, pydantic's that of OpenAPI; `oneOf` and `const` say the same."""
+    if isinstance(schema, list):
+        return [_without_discriminators(each) for each in schema]
+    if isinstance(schema, dict):
+        return {key: _without_discriminators(each) for key, each in schema.items() if key != "discriminator"}
+    return schema
+
+
+def _ref(model: type[Any]) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}
+
+
+def _bindings(exchange: str) -> dict[str, Any]:
+    declared = {"name": exchange, "type": "topic", "durable": True, "autoDelete": False}
+    return {"amqp": {"is": "routingKey", "exchange": declared, "bindingVersion": "0.3.0"}}
 
 
 def _fact_channel(fact: type[Fact]) -> dict[str, Any]:
@@ -106,21 +137,13 @@ def _fact_channel(fact: type[Fact]) -> dict[str, Any]:
                 "summary": _text(fact).split("\n")[0],
                 "payload": {
                     "allOf": [
-                        {"$ref": "#/components/schemas/Envelope"},
-                        {
-                            "type": "object",
-                            "properties": {
-                                "type": {"const": fact.type},
-                                "data": {"$ref": f"#/components/schemas/{fact.__name__}"},
-                            },
-                        },
+                        _ref(Envelope),
+                        {"type": "object", "properties": {"type": {"const": fact.type}, "data": _ref(fact)}},
                     ]
                 },
             }
         },
-        "bindings": {
-            "amqp": {"is": "routingKey", "exchange": {"name": fact.exchange, "type": "topic", "durable": True}}
-        },
+        "bindings": _bindings(fact.exchange),
     }
 
 
@@ -144,12 +167,20 @@ def _query_channel(key: str, query: type[Query]) -> dict[str, Any]:
         "description": _text(query),
         "x-exchange": QUERIES_EXCHANGE,
         "x-queues": [queue],
+        "messages": {query.__name__: {"name": key, "contentType": "application/json", "payload": _ref(query)}},
+        "bindings": _bindings(QUERIES_EXCHANGE),
+    }
+
+
+def _replies_channel(queries: dict[str, type[Query]]) -> dict[str, Any]:
+    replies = {query.reply.__name__: query.reply for query in queries.values()}
+    return {
+        "address": None,
+        "description": "Answers to queries, to the asker's own queue; null where what was asked about is unknown.",
+        "x-exchange": REPLIES_EXCHANGE,
         "messages": {
-            "request": {"contentType": "application/json", "payload": _schema(query)},
-            "reply": {"contentType": "application/json", "payload": _schema(query.reply)},
-        },
-        "bindings": {
-            "amqp": {"is": "routingKey", "exchange": {"name": QUERIES_EXCHANGE, "type": "topic", "durable": True}}
+            name: {"contentType": "application/json", "payload": {"oneOf": [_ref(reply), {"type": "null"}]}}
+            for name, reply in replies.items()
         },
     }
 
@@ -159,8 +190,12 @@ def _query_operation(key: str, query: type[Query]) -> tuple[str, dict[str, Any]]
         "action": "receive",
         "channel": {"$ref": f"#/channels/{key}"},
         "reply": {
-            "address": {"location": "$message.header#/reply_to"},
-            "description": f"To exchange {REPLIES_EXCHANGE}: {query.reply.__name__}.",
+            "address": {
+                "location": "$message.header#/reply_to",
+                "description": f"Published to exchange {REPLIES_EXCHANGE} with this routing key.",
+            },
+            "channel": {"$ref": f"#/channels/{REPLIES_EXCHANGE}"},
+            "messages": [{"$ref": f"#/channels/{REPLIES_EXCHANGE}/messages/{query.reply.__name__}"}],
         },
     }
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import to_json
 
 COINS_MAX = 2**53 - 1
 """The largest balance or amount, in coins: the largest integer that every JSON reader keeps exact (RFC 8259, 6)."""
@@ -102,6 +103,12 @@ def explain(error: ValidationError) -> str:
     parts = []
     for detail in error.errors(include_url=False, include_context=False)[:5]:
         field = ".".join(str(step) for step in detail["loc"]) or "message"
-        given = "" if detail["type"] in ("missing", "json_invalid") else f" (given: {str(detail['input'])[:60]!r})"
+        given = "" if detail["type"] in ("missing", "json_invalid") else f" (given: {_as_sent(detail['input'])})"
         parts.append(f"{field}: {detail['msg']}{given}")
     return "; ".join(parts)
+
+
+def _as_sent(value: Any) -> str:
+    """The value in JSON, as its sender wrote it, so that the text "1" is not taken for the number."""
+    text = to_json(value, fallback=str).decode()
+    return text if len(text) <= 60 else f"{text[:60]}…"

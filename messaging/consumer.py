@@ -89,10 +89,12 @@ class Consumer:
 
 
 async def _acknowledge(deliveries: list[AbstractIncomingMessage]) -> None:
-    """Acknowledge all up to the last delivery of each channel. If the channel is gone, the broker sends them again."""
-    last = {delivery.channel: delivery for delivery in deliveries}
-    for delivery in last.values():
-        try:
-            await delivery.ack(multiple=True)
-        except CONNECTION_EXCEPTIONS as error:
-            log.info("acknowledgement lost, the messages come again", error=repr(error)[:200])
+    """Acknowledge each by itself: they may have been taken in another order than they were delivered in.
+
+    Where the channel is gone, the broker sends them again, and the inbox knows them.
+    """
+    try:
+        for delivery in deliveries:
+            await delivery.ack()
+    except CONNECTION_EXCEPTIONS as error:
+        log.info("acknowledgement lost, the messages come again", error=repr(error)[:200])

@@ -154,6 +154,7 @@ class ServiceInstance(Generic[State]):
             RabbitQueue(inbox_queue(name), declare=False),
             channel=Channel(prefetch_count=PREFETCH),
             ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
         )
         async def take(message: RabbitMessage) -> None:
             self.consumer.take(message.raw_message)
@@ -162,6 +163,7 @@ class ServiceInstance(Generic[State]):
             RabbitQueue(queries_queue(name), declare=False),
             channel=Channel(prefetch_count=20),
             ack_policy=AckPolicy.MANUAL,
+            no_reply=True,
         )
         async def answer(message: RabbitMessage) -> None:
             await answering.take(message.raw_message)
