@@ -79,7 +79,7 @@ async def test_they_start_beside_others_and_keep_what_they_have_through_a_crash(
     assert not set(taken) & {
         int(address.rpartition(":")[2]) for address in (parts.broker.address, parts.postgres.address)
     }
-    await _put(site.amqp_url("client"), parts.postgres.admin_url)
+    await _put(site.amqp_url("user_service"), parts.postgres.admin_url)
     everything = [pid for process in Process.all_in(folder) for pid in family(process)]
     assert len(everything) > 5
 
@@ -104,9 +104,9 @@ async def test_they_start_beside_others_and_keep_what_they_have_through_a_crash(
 async def _put(amqp_url: str, admin_url: str) -> None:
     async with await aio_pika.connect(amqp_url) as connection:
         channel = await connection.channel()
-        commands = await channel.get_exchange("commands", ensure=False)
+        dead = await channel.get_exchange("dead", ensure=False)
         message = aio_pika.Message(b"{}", delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
-        await commands.publish(message, "account.open")
+        await dead.publish(message, "user_service")
     cluster = await asyncpg.connect(admin_url)
     await cluster.execute("CREATE TABLE kept (n int); INSERT INTO kept VALUES (7)")
     await cluster.close()
@@ -125,7 +125,7 @@ def _messages(parts: Parts, vhost: str) -> int:
     everything = {"configure": ".*", "write": ".*", "read": ".*"}
     management = parts.broker.management
     management.call("PUT", "permissions", vhost, "admin", body=everything)
-    return len(management.call("POST", "queues", vhost, "user_service", "get", body=body))
+    return len(management.call("POST", "queues", vhost, "user_service.dead", "get", body=body))
 
 
 @own_parts
