@@ -26,12 +26,17 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A delivery, or one event of a batch, that no handler can take. `content`: what is parked of it."""
+    """A delivery, or one event of a batch, that no handler can take. `body`: what is parked of it."""
 
     reason: str
     content_type: str
     body: bytes
     message_id: UUID | None = None
+
+    def __post_init__(self) -> None:
+        # Both may quote what a stranger sent, and PostgreSQL keeps no NUL in a text.
+        object.__setattr__(self, "reason", _storable(self.reason))
+        object.__setattr__(self, "content_type", _storable(self.content_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +90,10 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
 def announce(
     announcements: Sequence[tuple[Announcement, Message]], source: str, now: datetime
 ) -> dict[str, list[Envelope]]:
-    """The envelopes of what was announced, by type, in the order of announcement."""
+    """The envelopes of what was announced, by type, in the order of announcement; what is said twice is sent once."""
     by_type: dict[str, list[Envelope]] = {}
-    for announcement, message in announcements:
+    once = {announcement.fact.announcement_id: (announcement, message) for announcement, message in announcements}
+    for announcement, message in once.values():
         fact = announcement.fact
         envelope = Envelope(
             specversion="1.0",
@@ -108,3 +114,7 @@ def announce(
 def internal(fact: Fact) -> Message:
     """A message that a service sends itself, such as a deadline that passed; it never travels."""
     return Message(uuid4(), fact)
+
+
+def _storable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
