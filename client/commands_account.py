@@ -17,6 +17,7 @@ from client.session import (
     Timeout,
     connected,
     emit,
+    handled,
     run,
     table,
 )
@@ -32,7 +33,7 @@ def open_account(account: AccountArgument, timeout: Timeout = 10.0) -> None:
 
     async def work() -> None:
         async with connected() as client:
-            await client.outcome(await client.open_account(account), timeout)
+            await handled(client, await client.open_account(account), timeout)
         typer.echo(f"account {account} is open")
 
     run(work())
@@ -51,7 +52,7 @@ def credit(
     async def work() -> None:
         async with connected() as client:
             sent = await client.credit(account, amount, credit_id=own_id, after=after or None)
-            await client.outcome(sent, timeout)
+            await handled(client, sent, timeout)
             operation = await client.wait_for_operation(account, sent.id, timeout)
         if operation.state == "refused":
             raise Failed(f"credit {sent.id} refused: {_why(operation.reason, account)}", REFUSED)

@@ -35,14 +35,15 @@ def status(as_json: Json = False) -> None:
             found = dict(
                 zip(SERVICES, await asyncio.gather(*(_status(client, each) for each in SERVICES)), strict=True)
             )
-        rows = table("service", "health", "url", "outbox", "parked", "open", "problems")
+        rows = table("service", "health", "url", "outbox", "parked", "waiting", "in flight", "problems")
         for service, view in found.items():
             if isinstance(view, StatusView):
                 health = "[green]healthy[/]" if view.healthy else "[red]unhealthy[/]"
                 outbox, problems = f"{view.outbox_rows} ({view.outbox_oldest_s:.1f} s)", "; ".join(view.problems)
-                rows.add_row(service, health, view.url, outbox, str(view.parked), _open(view), problems)
+                waiting, in_flight = _open(view)
+                rows.add_row(service, health, view.url, outbox, str(view.parked), waiting, in_flight, problems)
             else:
-                rows.add_row(service, "[red]no answer[/]", "", "", "", "", view)
+                rows.add_row(service, "[red]no answer[/]", "", "", "", "", "", view)
         data = [view if isinstance(view, StatusView) else {"service": s, "problem": view} for s, view in found.items()]
         emit(data, as_json, lambda console: console.print(rows))
         if not all(isinstance(view, StatusView) and view.healthy for view in found.values()):
@@ -130,10 +131,7 @@ def replay_letters(
         if bool(which) == every:
             raise Failed("N, --all: give either numbers from `holdfast dead list`, or --all", USAGE)
         async with connected(operator=True) as client:
-            keys = None
-            if which:
-                keys = [each.key for each in _pick(await letters.letters(client.connection), which)]
-            done = await letters.replay(client.connection, keys)
+            done = await letters.replay(client.connection, lambda found: _pick(found, which) if which else found)
         for each in done:
             typer.echo(f"{each.type or each.key} {short(each.id)} handed back to {each.service or 'commands'}")
         typer.echo(f"{len(done)} replayed; see `holdfast dead list` for any that come back")
@@ -145,10 +143,11 @@ def render_audit(console: Console, report: Report) -> None:
     """The report as people read it."""
     console.print(
         f"{report.accounts} accounts, {report.operations} operations, {report.ledger_lines} ledger lines, "
-        f"{report.orders} orders, {report.redemptions} redemptions, {report.in_flight} in flight"
+        f"{report.orders} orders, {report.redemptions} redemptions, {report.in_flight} in flight",
+        soft_wrap=True,
     )
     for finding in report.findings:
-        console.print(f"audit: {finding}", style="red", markup=False)
+        console.print(f"audit: {finding}", style="red", markup=False, soft_wrap=True)
     console.print(f"audit: {len(report.findings)} found" if report.findings else "audit: nothing found")
 
 
@@ -160,9 +159,11 @@ async def _status(client: Client, service: Service) -> StatusView | str:
         return str(error)
 
 
-def _open(view: StatusView) -> str:
-    """Figures that count what has not ended, ages left out."""
-    return ", ".join(f"{value:.0f} {name}" for name, value in view.gauges.items() if not name.endswith("_seconds"))
+def _open(view: StatusView) -> tuple[str, str]:
+    """How many operations wait for others, and how much else has not ended: all figures that are no ages."""
+    figures = {name: value for name, value in view.gauges.items() if not name.endswith("_seconds")}
+    waiting = sum(value for name, value in figures.items() if name.startswith("operations_"))
+    return f"{waiting:.0f}", f"{sum(figures.values()) - waiting:.0f}"
 
 
 def _plain(seen: Seen, account: str) -> dict[str, object]:

@@ -22,6 +22,7 @@ from client.session import (
     Wait,
     connected,
     emit,
+    handled,
     run,
     table,
 )
@@ -53,7 +54,7 @@ def place(
             sent = await client.place_order(
                 account, item, quantity, deadline_s=deadline, order_id=own_id, after=after or None
             )
-            await client.outcome(sent, timeout)
+            await handled(client, sent, timeout)
             view = await _order(client, sent.id, timeout if wait else None)
         _print(view, as_json)
         if view.state in ("failed", "cancelled"):
@@ -81,7 +82,7 @@ def cancel(
             owner = account or (known.account_id if known else None)
             if owner is None:
                 raise Failed(f"order {order_id} is unknown; if it is still on its way, name its owner with --account")
-            await client.outcome(await client.cancel_order(owner, order_id), timeout)
+            await handled(client, await client.cancel_order(owner, order_id), timeout)
             view = await _order(client, order_id, None)
         _print(view, as_json)
         if view.state != "cancelled":
@@ -117,7 +118,7 @@ def put_item(
     async def work() -> None:
         async with connected(operator=True) as client:
             sent = await client.put_item(item, price, stock, "external" if external else "instant")
-            await client.outcome(sent, timeout)
+            await handled(client, sent, timeout)
         typer.echo(f"item {item}: {price} coins, " + ("fulfilled externally" if external else f"{stock} in stock"))
 
     run(work())
@@ -164,7 +165,7 @@ async def _fulfil(order_id: UUID, reason: str | None, wait_s: float) -> None:
             sent = await client.accept_fulfilment(order_id)
         else:
             sent = await client.reject_fulfilment(order_id, reason)
-        await client.outcome(sent, wait_s)
+        await handled(client, sent, wait_s)
         view = await _order(client, order_id, wait_s)
     _print(view, False)
     if view.state != ("completed" if reason is None else "failed"):

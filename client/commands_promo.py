@@ -23,6 +23,7 @@ from client.session import (
     Wait,
     connected,
     emit,
+    handled,
     run,
 )
 from client.timeline import effect
@@ -50,9 +51,12 @@ def put(
 
     async def work() -> None:
         given = _effect(multiply, bonus)
-        window = {"valid_from": _time("--from", valid_from), "valid_until": _time("--until", valid_until)}
+        begin, end = _time("--from", valid_from), _time("--until", valid_until)
+        if begin and end and begin >= end:
+            raise Failed("--until: a time later than --from", USAGE)
         async with connected(operator=True) as client:
-            await client.outcome(await client.put_promo(code, given, **window, uses_max=uses_max), timeout)
+            sent = await client.put_promo(code, given, valid_from=begin, valid_until=end, uses_max=uses_max)
+            await handled(client, sent, timeout)
         typer.echo(f"promo {code}: {effect(given)}")
 
     run(work())
@@ -78,7 +82,7 @@ def redeem(
             sent = await client.redeem_promo(
                 account, code, wait_s=wait_at_most, redemption_id=own_id, after=after or None
             )
-            await client.outcome(sent, timeout)
+            await handled(client, sent, timeout)
             view = await _redemption(client, sent.id, timeout if wait else None)
         _print(view, as_json)
         if view.state == "refused":
@@ -143,8 +147,8 @@ def _print(view: RedemptionView, as_json: bool) -> None:
 def _print_code(promo: PromoView, as_json: bool) -> None:
     words = f"promo {promo.code}: {effect(promo.effect)}, used {promo.uses}"
     words += f" of {promo.uses_max}" if promo.uses_max is not None else " times"
-    words += f", from {promo.valid_from}" if promo.valid_from else ""
-    words += f", until {promo.valid_until}" if promo.valid_until else ""
+    words += f", from {promo.valid_from.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_from else ""
+    words += f", until {promo.valid_until.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_until else ""
     emit(promo, as_json, lambda console: console.print(words))
 
 

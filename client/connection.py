@@ -120,9 +120,7 @@ class Connection:
         try:
             return await _until_done(once, timeout_s)
         except (Unconfirmed, *OUTAGE):
-            raise Unreachable(
-                f"nobody answered {key} within {timeout_s:g} s; see `holdfast status` for what runs"
-            ) from None
+            raise Unreachable(f"nobody answered {key} within {timeout_s:g} s") from None
 
     async def _publishing_channel(self) -> AbstractChannel:
         async with self._opening:

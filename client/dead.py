@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -69,6 +69,7 @@ async def looking(connection: Connection) -> AsyncIterator[list[tuple[Letter, Ab
     try:
         yield found
     finally:
+        await _put_back([delivery for _, delivery in found])
         await connection.drop(channel)
 
 
@@ -78,20 +79,28 @@ async def letters(connection: Connection) -> list[Letter]:
         return [each for each, _ in found]
 
 
-async def replay(connection: Connection, keys: Sequence[str] | None) -> list[Letter]:
-    """Hand these letters back (None: all) to the services that parked them, and take them off their queues.
+async def replay(connection: Connection, pick: Callable[[list[Letter]], list[Letter]]) -> list[Letter]:
+    """Hand the letters that `pick` chooses back to the services that parked them, and take them off their queues.
 
     A command that no service took is sent as a command again. Returns what was handed back; a letter leaves its queue
     only after the broker has confirmed the new message. Raises `NotAllowed` for a type that still nobody takes.
     """
-    done = []
     async with looking(connection) as found:
+        chosen = pick([each for each, _ in found])
         for each, delivery in found:
-            if keys is None or each.key in keys:
+            if each in chosen:
                 await _hand_back(connection, each)
                 await delivery.ack()
-                done.append(each)
-    return done
+    return chosen
+
+
+async def _put_back(deliveries: Sequence[AbstractIncomingMessage]) -> None:
+    """Give up what is not acknowledged, before the channel closes, so that the next look finds it there."""
+    if deliveries:
+        try:
+            await deliveries[-1].channel.basic_nack(deliveries[-1].delivery_tag or 0, multiple=True, requeue=True)
+        except OUTAGE:
+            return
 
 
 async def _hand_back(connection: Connection, each: Letter) -> None:

@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
 
-from client.client import Client
+from client.client import Client, Sent
 from client.errors import (
     CommandRefused,
     NotAllowed,
@@ -32,7 +32,12 @@ from client.recall import Recall
 from client.settings import Settings
 from contracts.base import explain
 
-OK, REFUSED, USAGE, UNREACHABLE = 0, 1, 2, 3
+REFUSED, USAGE, UNREACHABLE = 1, 2, 3
+WIDTH_MIN = 150
+"""Room for a table with an id, in characters; a narrower terminal wraps whole lines, so that ids can be copied."""
+
+NO_BROKER_REMEDY = "; start the system with `make up`"
+STATUS_REMEDY = "; see `holdfast status`"
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Wait = Annotated[bool, typer.Option("--wait", help="Wait until it has ended.")]
@@ -89,7 +94,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     except (NotConfigured, NotAllowed, QueryRefused) as error:
         _end(str(error), USAGE)
     except (Unreachable, Unconfirmed) as error:
-        _end(str(error), UNREACHABLE)
+        _end(f"{error}{NO_BROKER_REMEDY if 'no broker answers' in str(error) else STATUS_REMEDY}", UNREACHABLE)
     except StillOpen as error:
         _end(f"{error}; it goes on by itself", UNREACHABLE)
     except KeyboardInterrupt:
@@ -110,6 +115,15 @@ async def connected(*, operator: bool = False) -> AsyncIterator[Client]:
         typer.echo(f"holdfast: warning: {recall.problem}", err=True)
 
 
+async def handled(client: Client, sent: Sent, timeout_s: float) -> None:
+    """Wait until the service has taken the command. Raises `CommandRefused`, or `Failed` that tells its id."""
+    try:
+        await client.outcome(sent, timeout_s)
+    except (Unreachable, StillOpen) as error:
+        text = f"{sent.command.type} is sent with id {sent.id} and will be handled, but not yet: {error}"
+        raise Failed(text + STATUS_REMEDY, UNREACHABLE) from error
+
+
 def in_cli_words(text: str) -> str:
     """The same complaint with the names that the command line uses."""
 
@@ -125,7 +139,7 @@ def emit(value: object, as_json: bool, render: Callable[[Console], None]) -> Non
     if as_json:
         typer.echo(to_json(value, indent=2).decode())
     else:
-        render(Console(soft_wrap=True, highlight=False))
+        render(Console(soft_wrap=True, highlight=False, width=max(Console().width, WIDTH_MIN)))
 
 
 def table(*columns: str) -> Table:
