@@ -1,0 +1,180 @@
+"""The audit finds each way in which the books can be wrong, and nothing in books that are right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+
+from client.audit_account import account_findings
+from client.audit_rows import (
+    AccountRow,
+    Books,
+    CodeRow,
+    LineRow,
+    OperationRow,
+    OrderRow,
+    Promos,
+    RedemptionRow,
+    Users,
+)
+from client.audit_sagas import in_flight, promo_findings, saga_mismatches
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
+CREDIT, ORDER, PROMO, LATER = (UUID(int=number) for number in range(1, 5))
+
+LINES = (
+    LineRow("alice", 1, CREDIT, "credit", 50, "credited", None, 0, 50),
+    LineRow("alice", 2, ORDER, "reserve", 20, "captured", None, 50, 30),
+    LineRow("alice", 3, PROMO, "multiply", 2, "multiplied", None, 30, 60),
+)
+PAST = (
+    OperationRow("alice", CREDIT, False, 1, "credit", 50, "credited", None, 50),
+    OperationRow("alice", ORDER, False, 2, "reserve", 20, "captured", None, -20),
+    OperationRow("alice", PROMO, False, 3, "multiply", 2, "multiplied", None, 30),
+)
+USERS = Users(NOW, (AccountRow("alice", 60, 3),), PAST, LINES)
+ORDERS = (OrderRow(ORDER, "alice", 20, "completed"),)
+PROMOS = Promos((CodeRow("DOUBLE", 1),), (RedemptionRow(PROMO, "alice", "DOUBLE", "redeemed", 30),))
+BOOKS = Books(USERS, ORDERS, PROMOS)
+
+
+def said(users: Users) -> str:
+    return "\n".join(str(finding) for finding in account_findings(users))
+
+
+def changed(number: int, **values: object) -> Users:
+    """The books with one ledger line changed, and the operation with it where it says the same."""
+    lines = tuple(replace(line, **values) if line.seq == number else line for line in LINES)  # type: ignore[arg-type]
+    shared = {name: value for name, value in values.items() if name in ("state", "kind", "size")}
+    operations = tuple(
+        replace(each, **shared) if each.place == number else each  # type: ignore[arg-type]
+        for each in PAST
+    )
+    return replace(USERS, ledger=lines, operations=operations)
+
+
+def test_right_books_have_no_findings() -> None:
+    assert not said(USERS)
+    assert not list(saga_mismatches(BOOKS))
+    assert not list(promo_findings(PROMOS))
+    assert in_flight(BOOKS) == 0
+
+
+@pytest.mark.parametrize(
+    ("users", "named"),
+    [
+        (changed(3, balance_after=80), "balance after multiply"),
+        (changed(3, balance_before=50), "balance before line 3"),
+        (changed(2, state="refused", reason="insufficient_coins"), "answer of reserve 20"),
+        (changed(2, size=60), "answer of reserve 60"),
+        (changed(1, state="refused", reason="insufficient_coins"), "answer of credit"),
+        (changed(2, operation_id=CREDIT), "ledger lines of"),
+        (changed(3, seq=4), "ledger line's number"),
+        (changed(3, operation_id=LATER), "operation of ledger line 3"),
+        (replace(USERS, accounts=(AccountRow("alice", 61, 3),)), "sum of balances"),
+        (replace(USERS, accounts=(AccountRow("alice", 60, 2),)), "ledger lines"),
+        (replace(USERS, accounts=()), "balance: expected 60"),
+        (replace(USERS, ledger=LINES[:2]), "ledger line of operation"),
+        (replace(USERS, operations=(PAST[0], replace(PAST[1], delta=-10), PAST[2])), "delta -10"),
+        (replace(USERS, operations=(PAST[0], replace(PAST[1], place=9), PAST[2])), "place of multiply"),
+        (replace(USERS, operations=(*PAST, replace(PAST[1], operation_id=LATER))), "ledger line of operation"),
+    ],
+)
+def test_what_is_wrong_in_one_account_is_found(users: Users, named: str) -> None:
+    assert named in said(users)
+
+
+def test_the_naive_saga_is_found() -> None:
+    """(50 - 20) x 2 + 20 = 80, where one program would have reached 100 because the order failed."""
+    lines = (
+        LINES[0],
+        LineRow("alice", 2, PROMO, "multiply", 2, "multiplied", None, 50, 80),
+        LineRow("alice", 3, ORDER, "reserve", 20, "released", None, 80, 80),
+    )
+    operations = (
+        PAST[0],
+        replace(PAST[2], place=2, delta=30),
+        replace(PAST[1], place=3, state="released", delta=0),
+    )
+    users = Users(NOW, (AccountRow("alice", 80, 3),), operations, lines)
+    assert "balance after multiply 2" in said(users)
+    assert "expected 100, found 80" in said(users)
+
+
+def test_a_withdrawn_operation_has_no_effect_on_any_balance() -> None:
+    lines = (*LINES, LineRow("alice", 4, LATER, "reserve", 5, "refused", "cancelled", 60, 60))
+    operations = (*PAST, OperationRow("alice", LATER, False, 4, "reserve", 5, "refused", None, 0))
+    assert not said(Users(NOW, (AccountRow("alice", 60, 4),), operations, lines))
+
+
+@pytest.mark.parametrize(
+    ("pending", "named"),
+    [
+        ((("reserve", 60, "reserved"), ("multiply", 2, "waiting")), ""),
+        ((("reserve", 40, "reserved"), ("reserve", 20, "reserved"), ("reserve", 1, "waiting")), ""),
+        ((("reserve", 40, "reserved"), ("reserve", 21, "reserved")), "coins surely left"),
+        ((("credit", 5, "credited"), ("reserve", 5, "reserved")), "first pending operation"),
+    ],
+)
+def test_pending_operations_are_covered_in_the_worst_case(
+    pending: tuple[tuple[str, int, str], ...], named: str
+) -> None:
+    rows = tuple(
+        OperationRow("alice", UUID(int=10 + n), True, 10 + n, kind, size, state, None, size if kind == "credit" else 0)
+        for n, (kind, size, state) in enumerate(pending)
+    )
+    found = said(replace(USERS, operations=(*PAST, *rows)))
+    assert named in found if named else not found
+
+
+def with_operation(**values: object) -> Books:
+    """The books with the order's operation changed."""
+    row = replace(PAST[1], **values)  # type: ignore[arg-type]
+    return replace(BOOKS, users=replace(USERS, operations=(PAST[0], row, PAST[2])))
+
+
+@pytest.mark.parametrize(
+    ("books", "sagas"),
+    [
+        (replace(BOOKS, orders=(replace(ORDERS[0], state="failed"),)), {ORDER}),
+        (replace(BOOKS, orders=(replace(ORDERS[0], state="cancelled"),)), {ORDER}),
+        (replace(BOOKS, orders=(replace(ORDERS[0], state="reserved"),)), {ORDER}),
+        (replace(BOOKS, orders=(replace(ORDERS[0], amount=19),)), {ORDER}),
+        (replace(BOOKS, orders=(replace(ORDERS[0], account_id="bob"),)), {ORDER}),
+        (replace(BOOKS, orders=()), {ORDER}),
+        (replace(BOOKS, orders=(replace(ORDERS[0], state="confirmed"),)), set()),
+        (with_operation(state="released", delta=0), {ORDER}),
+        (with_operation(state="reserved", pending=True), {ORDER}),
+        (replace(BOOKS, promos=replace(PROMOS, redemptions=())), {PROMO}),
+        (
+            replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], state="refused"),))),
+            {PROMO},
+        ),
+        (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], added=50),))), {PROMO}),
+        (
+            replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], state="claimed"),))),
+            set(),
+        ),
+    ],
+)
+def test_services_that_disagree_on_how_a_saga_ended_are_found(books: Books, sagas: set[UUID]) -> None:
+    assert {mismatch.saga for mismatch in saga_mismatches(books)} == sagas
+
+
+@pytest.mark.parametrize(("late_s", "found"), [(-1, False), (30, False), (61, True)])
+def test_a_release_on_its_way_is_in_flight_until_long_after_its_deadline(late_s: int, found: bool) -> None:
+    books = with_operation(state="reserved", pending=True, deadline=NOW - timedelta(seconds=late_s))
+    books = replace(books, orders=(replace(ORDERS[0], state="failed"),))
+    assert bool(list(saga_mismatches(books))) == found
+    assert in_flight(books) == 1
+
+
+def test_uses_of_codes_are_those_of_their_redemptions() -> None:
+    assert "uses" in str(*promo_findings(replace(PROMOS, codes=(CodeRow("DOUBLE", 2),))))
+    twice = (*PROMOS.redemptions, replace(PROMOS.redemptions[0], redemption_id=LATER))
+    assert [each.what for each in promo_findings(Promos((CodeRow("DOUBLE", 2),), twice))] == ["redemptions of DOUBLE"]
+    refused = (*PROMOS.redemptions, replace(PROMOS.redemptions[0], redemption_id=LATER, state="refused"))
+    assert not list(promo_findings(Promos(PROMOS.codes, refused)))

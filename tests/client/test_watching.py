@@ -1,0 +1,161 @@
+"""The timeline says the essentials of every command and event, and follows one account where one is named."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import cast
+from uuid import UUID
+
+import pytest
+from aio_pika.abc import AbstractIncomingMessage
+
+from client.commands_account import render_account
+from client.dead import letter
+from client.tap import Follower, Seen, _read
+from client.timeline import line
+from contracts import commands as c
+from contracts import events as e
+from contracts.base import Fact
+from contracts.envelope import BATCH, SINGLE, Envelope, encode
+from contracts.queries import AccountView, PendingView
+
+A, B = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
+AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
+DOUBLE = c.Multiply(factor=2)
+
+LINES: list[tuple[Fact, str]] = [
+    (c.OpenAccount(account_id="alice"), ""),
+    (c.CreditAccount(credit_id=A, account_id="alice", amount=50), "aaaaaaaa 50 coins"),
+    (c.PlaceOrder(order_id=A, account_id="alice", item="book", quantity=2), "aaaaaaaa 2 x book"),
+    (c.RedeemPromo(redemption_id=B, account_id="alice", code="X", after=(A,)), "bbbbbbbb X after aaaaaaaa"),
+    (c.CancelOrder(order_id=A, account_id="alice"), "aaaaaaaa"),
+    (c.FulfilmentRejected(order_id=A, reason="no lamps"), "aaaaaaaa no lamps"),
+    (c.PutItem(item="book", price=20, stock=5), "book: 20 coins, 5 in stock"),
+    (c.PutItem(item="lamp", price=20, fulfilment="external"), "lamp: 20 coins, external"),
+    (c.PutPromo(code="X", effect=c.Bonus(amount=5)), "X: +5"),
+    (e.CoinsCaptured(account_id="alice", operation_id=A, amount=20), "aaaaaaaa 20 coins"),
+    (e.CoinsMultiplied(account_id="alice", operation_id=B, factor=2, added=30), "bbbbbbbb x2: 30 coins added"),
+    (
+        e.CoinsRefused(account_id="alice", operation_id=A, kind="reserve", reason="insufficient_coins"),
+        "reserve aaaaaaaa: insufficient_coins",
+    ),
+    (
+        e.OperationWaiting(
+            account_id="alice", operation_id=B, kind="multiply", position=1, waits_for=(A,), deadline=AT
+        ),
+        "multiply bbbbbbbb waits for aaaaaaaa",
+    ),
+    (e.OrderFailed(order_id=A, account_id="alice", reason="rejected"), "aaaaaaaa rejected"),
+    (e.PromoClaimed(redemption_id=B, account_id="alice", code="X", effect=DOUBLE, wait_s=5.0), "bbbbbbbb X: x2"),
+    (e.PromoRedeemed(redemption_id=B, account_id="alice", code="X", added=3), "bbbbbbbb X: 3 coins added"),
+]
+
+
+@pytest.mark.parametrize(("fact", "essentials"), LINES, ids=[fact.type for fact, _ in LINES])
+def test_each_line_says_when_whose_what_and_the_essentials(fact: Fact, essentials: str) -> None:
+    words = line(1.5, "alice", fact).plain.split(maxsplit=3)
+    assert words[:3] == ["1.500s", "alice", fact.type]
+    assert "".join(words[3:]) == essentials
+
+
+def _seen(fact: Fact) -> Seen:
+    return Seen(0.0, _envelope(fact), fact)
+
+
+def _envelope(fact: Fact) -> Envelope:
+    data = fact.model_dump(mode="json", exclude_none=True)
+    return Envelope(specversion="1.0", id=B, source="test", type=fact.type, data=data)
+
+
+def test_one_account_is_followed_with_the_fulfilment_of_its_orders() -> None:
+    alice = Follower("alice")
+    accepted = c.FulfilmentAccepted(order_id=A)
+    assert alice.account_of(_seen(accepted)) is None
+    assert alice.account_of(_seen(c.PlaceOrder(order_id=A, account_id="alice", item="book"))) == "alice"
+    assert alice.account_of(_seen(accepted)) == "alice"
+    assert alice.account_of(_seen(c.OpenAccount(account_id="bob"))) is None
+    assert alice.account_of(_seen(c.PutItem(item="book", price=1))) is None
+
+
+def test_without_an_account_all_are_followed() -> None:
+    everyone = Follower(None)
+    assert everyone.account_of(_seen(c.OpenAccount(account_id="bob"))) == "bob"
+    assert everyone.account_of(_seen(c.PutItem(item="book", price=1))) == "-"
+
+
+class _Delivery:
+    """As much of a delivery as reading it takes."""
+
+    def __init__(
+        self,
+        body: bytes,
+        content_type: str = SINGLE,
+        routing_key: str = "",
+        headers: Mapping[str, object] | None = None,
+    ) -> None:
+        self.body, self.content_type, self.routing_key = body, content_type, routing_key
+        self.headers = headers or {}
+        self.message_id: str | None = None
+        self.timestamp: datetime | None = None
+        self.exchange = "dead"
+
+    def as_message(self) -> AbstractIncomingMessage:
+        return cast(AbstractIncomingMessage, self)
+
+
+def test_batches_are_read_event_by_event_and_what_is_unreadable_is_passed_over() -> None:
+    known = _envelope(c.OpenAccount(account_id="alice"))
+    unknown = known.model_copy(update={"type": "account.closed"})
+    content_type, body = encode([known, unknown, known])
+    assert [seen.fact.type for seen in _read(_Delivery(body, content_type).as_message(), 0.0)] == ["account.open"] * 2
+    assert _read(_Delivery(b"{", BATCH).as_message(), 0.0) == []
+    assert _read(_Delivery(body, "text/plain").as_message(), 0.0) == []
+
+
+def test_a_letter_that_a_service_parked() -> None:
+    came = {"reason": "amount: too small", "exchange": "commands", "routing_key": "account.credit"}
+    headers = {**came, "parked_at": AT.isoformat()}
+    body = encode([_envelope(c.CreditAccount(credit_id=A, account_id="alice", amount=1))])[1]
+    delivery = _Delivery(body, routing_key="user_service", headers=headers)
+    found = letter("user_service", delivery.as_message())
+    assert (found.reason, found.exchange, found.routing_key) == ("amount: too small", "commands", "account.credit")
+    assert (found.type, found.account, found.id, found.at) == ("account.credit", "alice", str(B), AT)
+
+
+def test_a_letter_that_the_broker_gave_up_on() -> None:
+    death = {"reason": "delivery_limit", "queue": "user_service", "exchange": "user", "routing-keys": ["x"], "time": AT}
+    delivery = _Delivery(b"{}", headers={"x-death": [death]})
+    found = letter("user_service", delivery.as_message())
+    assert found.reason == "given up by the broker: delivery_limit in queue user_service"
+    assert (found.exchange, found.routing_key, found.at) == ("user", "x", AT)
+
+
+def test_a_letter_that_no_service_takes() -> None:
+    found = letter("", _Delivery(b"not json", routing_key="account.close").as_message())
+    assert found.reason == "type: no service takes 'account.close'"
+    assert (found.type, found.id, found.account, found.at) == ("", "", "", None)
+    assert found.key == letter("", _Delivery(b"not json", routing_key="account.close").as_message()).key
+
+
+def test_an_account_says_what_waits_for_what_and_how_long_at_most(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    until = AT.replace(minute=1)
+    order = PendingView(
+        operation_id=A, kind="reserve", state="reserved", amount=20, factor=None, deadline=until, waits_for=(),
+        waits_until=None,
+    )  # fmt: skip
+    promo = PendingView(
+        operation_id=B, kind="multiply", state="waiting", amount=None, factor=2, deadline=None, waits_for=(A,),
+        waits_until=until,
+    )  # fmt: skip
+    view = AccountView(account_id="alice", balance=50, available=30, possible=100, pending=(order, promo), now=AT)
+    console = Console(record=True, width=150, file=(tmp_path / "out").open("w"))
+    render_account(console, view)
+    lines = [" ".join(each.split()) for each in console.export_text().splitlines()]
+    assert "balance 50" in lines
+    assert "available 30 (surely)" in lines
+    assert f"{A} reserve 20 reserved its order's end 60 s" in lines
+    assert f"{B} multiply x2 waiting reserve 20 aaaaaaaa 60 s" in lines
