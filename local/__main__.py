@@ -94,7 +94,7 @@ def run_in_throwaway(words: list[str]) -> int:
         stack = Stack(parts, site=f"run_{random.token_hex(4)}")
         try:
             stack.start()
-            return _call(words, stack.site.client_env())
+            return _call(words, stack.site.client_env(), Process(parts.folder, "command"))
         finally:
             stack.stop()
             if not (parts.broker.private and parts.postgres.private):
@@ -108,12 +108,13 @@ def say_parts() -> int:
     return 0
 
 
-def _call(words: list[str], env: dict[str, str]) -> int:
+def _call(words: list[str], env: dict[str, str], recorded: Process) -> int:
     """Run a command in the foreground; it gets the terminal's Ctrl-C itself, and ends before its system does."""
     program = shutil.which(words[0])
     if program is None:
         raise StartError(f"{words[0]}: no such command")
     child = subprocess.Popen([program, *words[1:]], env={**os.environ, **env})
+    recorded.adopt(child)
     try:
         return child.wait()
     finally:

@@ -57,6 +57,10 @@ class Process:
                 start_new_session=True,
                 **(account.popen_arguments() if account else {}),
             )
+        self.adopt(child, stopped_by)
+
+    def adopt(self, child: subprocess.Popen[bytes], stopped_by: signal.Signals = signal.SIGTERM) -> None:
+        """Record a process that the caller started, so that whoever clears the folder ends it too."""
         _children[child.pid] = child
         self._pid_file.write_text(f"{child.pid} {_birth(child.pid)} {stopped_by.name}\n")
 
