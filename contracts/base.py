@@ -33,7 +33,13 @@ Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Factor = Annotated[int, Field(strict=True, ge=2, le=1_000, description="What the balance is multiplied by.")]
 Seconds = Annotated[float, Field(gt=0, le=DURATION_S_MAX, allow_inf_nan=False, strict=True, description="Seconds.")]
 Reason = Annotated[
-    str, Field(min_length=1, max_length=200, description="Why, in words or as one of the documented reasons.")
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        pattern=r"^[^\x00-\x1f\x7f]+$",
+        description="Why, in words or as one of the documented reasons.",
+    ),
 ]
 After = Annotated[
     tuple[UUID, ...],

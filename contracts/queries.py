@@ -82,7 +82,7 @@ class LedgerView(Contract):
     reason: str | None
     balance_before: int
     balance_after: int
-    cause: str = Field(description="The type of the message that settled it.")
+    cause: str = Field(description="The type of the message that settled it, else brought it.")
     at: datetime
 
 

@@ -42,6 +42,11 @@ class Consumer:
         """Why nothing is handled, or None."""
         return "consumer: not running" if self._task is None or self._task.done() else None
 
+    @property
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The task that handles what arrives."""
+        return [self._task] if self._task else []
+
     def take(self, delivery: AbstractIncomingMessage) -> None:
         """A delivery has arrived. It stays unacknowledged until it is handled."""
         self._deliveries.put_nowait(delivery)

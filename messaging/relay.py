@@ -66,6 +66,11 @@ class Relay:
             return "relay: a message has no queue bound to it; see the log"
         return None
 
+    @property
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks that relay and sweep."""
+        return self._tasks
+
     def start(self) -> None:
         """Begin to relay, in the background."""
         self._tasks = [asyncio.create_task(self._relay()), asyncio.create_task(self._sweep())]

@@ -108,6 +108,10 @@ class ServiceInstance(Generic[State]):
         self.tracer.stop()
         log.info("stopped")
 
+    def jobs(self) -> list[asyncio.Task[None]]:
+        """The tasks that never end while the service works."""
+        return [self._tasks[0], *self._tasks[2:], *self.consumer.jobs, *self.relay.jobs]
+
     async def problems(self) -> list[str]:
         """What keeps the service from working; empty if nothing does."""
         found = [problem for problem in (self.consumer.problem, self.relay.problem) if problem]
@@ -186,8 +190,7 @@ class ServiceInstance(Generic[State]):
 
     async def _clock(self) -> None:
         while True:
-            if not await self.work.handle_due():
-                await asyncio.sleep(CLOCK_S)
+            await asyncio.sleep(CLOCK_S / 10 if await self.work.handle_due() else CLOCK_S)
 
     async def _housekeeping(self) -> None:
         while True:
@@ -238,9 +241,15 @@ async def run(domain: Domain[State], settings: ServiceSettings) -> None:
         loop.add_signal_handler(each, told.set)
     instance = ServiceInstance(domain, settings)
     await instance.start()
-    await told.wait()
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait([waiting, *instance.jobs()], return_when=asyncio.FIRST_COMPLETED)
+    failed = [job for job in instance.jobs() if job.done() and not job.cancelled() and job.exception()]
+    for job in failed:
+        log.error("a job failed, so the service ends", job=repr(job), exc_info=job.exception())
     log.info("stopping")
     await instance.stop()
+    if failed:
+        raise SystemExit(1)
 
 
 def main(domain: Callable[[Settings], Domain[State]], settings: type[Settings]) -> None:

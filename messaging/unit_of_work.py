@@ -12,7 +12,7 @@ import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contracts.envelope import SINGLE
+from contracts.envelope import SINGLE, Envelope
 from messaging import inbox, outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_conflict, is_outage
@@ -107,9 +107,10 @@ class UnitOfWork(Generic[State]):
         together, alone = [], []
         for each in arrived:
             attempts = counts.get(each.content.id, 0) if isinstance(each.content, Message) else 0
-            if attempts > ATTEMPTS_MAX and isinstance(each.content, Message):
+            if attempts > ATTEMPTS_MAX and isinstance(each.content, Message) and each.content.envelope:
                 reason = f"begun {attempts - 1} times, and the service died each time"
-                alone.append(Arrived(_as_parked(each.content, reason), each.origin, each.redelivered))
+                parked = _as_parked(each.content, each.content.envelope, reason)
+                alone.append(Arrived(parked, each.origin, each.redelivered))
             elif attempts > ATTEMPTS_ALONE:
                 alone.append(each)
             else:
@@ -126,11 +127,12 @@ class UnitOfWork(Generic[State]):
                     await self._handle_together([each])
                 return
             content = arrived[0].content
-            if isinstance(content, Unreadable) or content.envelope is None:
+            if isinstance(content, Unreadable):
                 raise
             log.exception("message failed", type=content.fact.type, id=str(content.id))
-            reason = f"{type(error).__name__}: {str(error)[:300]}"
-            await self._handle_together([Arrived(_as_parked(content, reason), arrived[0].origin)])
+            if content.envelope:
+                reason = f"{type(error).__name__}: {str(error)[:300]}"
+                await self._handle_together([Arrived(_as_parked(content, content.envelope, reason), arrived[0].origin)])
             return
         self._hand_over(done.messages)
         self._report(done, len(arrived))
@@ -146,8 +148,8 @@ class UnitOfWork(Generic[State]):
                 state = await domain.handlers.load(connection, [message for message, _ in messages], now)
                 for message, origin in messages:
                     refused = self._decide(state, message, now, done)
-                    if refused:
-                        parked.append((_as_parked(message, refused), origin))
+                    if refused and message.envelope:
+                        parked.append((_as_parked(message, message.envelope, refused), origin))
                 await domain.handlers.save(connection, state)
             done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
@@ -226,6 +228,5 @@ class UnitOfWork(Generic[State]):
             await self._hook(checkpoint)
 
 
-def _as_parked(message: Message, reason: str) -> Unreadable:
-    body = message.envelope.model_dump_json(exclude_none=True).encode() if message.envelope else b""
-    return Unreadable(reason, SINGLE, body, message.id)
+def _as_parked(message: Message, envelope: Envelope, reason: str) -> Unreadable:
+    return Unreadable(reason, SINGLE, envelope.model_dump_json(exclude_none=True).encode(), message.id)

@@ -44,8 +44,8 @@ class Line:
 @dataclass(frozen=True, slots=True)
 class Account:
     """`opened`: False until it is opened; till then it refuses what arrives. `balance`: coins before the first
-    operation of `log`. `places` and `lines`: how many places of the log and lines of the ledger were ever given out. `log`: from
-    the first open operation on. `past`: operations that left the log, as far as they were loaded.
+    operation of `log`. `places` and `lines`: how many places of the log and lines of the ledger were ever given out.
+    `log`: from the first open operation on. `past`: operations that left the log, as far as they were loaded.
     """
 
     id: str

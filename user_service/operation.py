@@ -32,7 +32,8 @@ class Operation:
 
     `place`: where it stands in the log. `kind`: None while it is only named. `size`: coins, or the factor of a
     multiply. `deadline`: until when a named place is kept, a waiting operation waits, a reservation holds.
-    `delta`: coins it added (negative: took), once settled. `cause`: the type of message that settled it.
+    `delta`: coins it added (negative: took), once settled. `cause`: the type of the message that
+    settled it, else of the one that brought it.
     `trace`: the trace context it came with, passed through.
     """
 

@@ -87,8 +87,12 @@ async def read(connection: AsyncConnection, account_id: str, operation_id: UUID 
 
 
 async def save(connection: AsyncConnection, state: Accounts) -> None:
-    """Keep what changed: balances, operations, and the new lines of the ledger."""
-    opened, changed, kept, dropped = [], [], [], []
+    """Keep what changed: balances, operations, and the new lines of the ledger.
+
+    What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
+    unique key says so, and the batch is decided again on what that one did.
+    """
+    opened, changed, added, kept, dropped = [], [], [], [], []
     for account_id, account in state.now.items():
         before = state.loaded[account_id]
         if account is before:
@@ -99,10 +103,10 @@ async def save(connection: AsyncConnection, state: Accounts) -> None:
         elif account.opened and values != {"balance": before.balance, "places": before.places, "lines": before.lines}:
             changed.append({"of": account_id, **values})
         known = {each.id: each for each in before.log} | dict(before.past)
-        kept += [_row(account_id, each, True) for each in account.log if known.get(each.id) is not each]
-        kept += [
-            _row(account_id, each, False) for each in account.past.values() if before.past.get(each.id) is not each
-        ]
+        now = [(each, True) for each in account.log if known.get(each.id) is not each]
+        now += [(each, False) for each in account.past.values() if before.past.get(each.id) is not each]
+        added += [_row(account_id, each, pending) for each, pending in now if each.id not in known]
+        kept += [_row(account_id, each, pending) for each, pending in now if each.id in known]
         gone = known.keys() - account.past.keys() - {each.id for each in account.log}
         dropped += [{"of": account_id, "gone": each} for each in gone]
     if opened:
@@ -111,6 +115,8 @@ async def save(connection: AsyncConnection, state: Accounts) -> None:
         await connection.execute(_UPDATE_BALANCES, changed)
     if dropped:
         await connection.execute(_DROP, dropped)
+    if added:
+        await connection.execute(insert(operations), added)
     if kept:
         await connection.execute(_KEEP, kept)
     if state.lines:

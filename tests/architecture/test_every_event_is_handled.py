@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from contracts.base import Fact, Service
+from contracts.matrix import matrix
 from contracts.topology import EXCHANGE_OF, FACTS, SERVICES, TERMINAL, facts_for
 from order_service.order import TABLE as ORDERS
 from promo_service.promo import TABLE as REDEMPTIONS
@@ -58,3 +59,7 @@ def test_every_event_of_a_service_is_announced_somewhere_in_it(service: Service)
     for fact in FACTS.values():
         if fact.exchange == EXCHANGE_OF[service]:
             assert f"{fact.__name__}(" in text or f"{fact.__name__}.model_validate(" in text, fact.type
+
+
+def test_the_architecture_page_shows_every_event_as_it_is() -> None:
+    assert matrix() in (ROOT / "ARCHITECTURE.md").read_text()
