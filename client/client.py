@@ -6,14 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal, Self
+from typing import Literal, Self
 from uuid import UUID, uuid4
 
 import aio_pika
 
 from client import waiting
 from client.connection import Connection
-from client.errors import CommandRefused, NotAllowed, Unreachable
+from client.errors import CommandRefused, NotAllowed, Unconfirmed, Unreachable
+from client.messages import own_id, parts
 from client.questions import Questions
 from client.recent import Memory, Recent
 from contracts.base import Fact, Service
@@ -29,7 +30,7 @@ from contracts.commands import (
     PutPromo,
     RedeemPromo,
 )
-from contracts.envelope import BODY_BYTES_MAX, EVENTS_MAX, Envelope, encode
+from contracts.envelope import Envelope, encode
 from contracts.queries import OperationView, OrderView, OutcomeView, RedemptionView, ShowOutcome
 
 SEND_S_MAX = 15.0
@@ -169,12 +170,15 @@ class Client:
         """Send any command, as it is, or with `after` filled in."""
         command = self._follow(command, fill_after)
         envelope = self._envelope(command)
+        about = own_id(command) or envelope.id
         try:
             await self._publish([envelope], command.type)
         except (Unreachable, NotAllowed):
             self._forget(command)
             raise
-        return Sent(_own_id(command) or envelope.id, envelope.id, command)
+        except Unconfirmed as error:
+            raise Unconfirmed(f"{error}; it acts once if it is sent again with id {about}") from error
+        return Sent(about, envelope.id, command)
 
     async def place_orders(self, orders: Sequence[PlaceOrder]) -> list[Sent]:
         """Send orders together, as they are; see `send_together`."""
@@ -187,12 +191,17 @@ class Client:
         """
         if len({command.type for command in commands}) > 1:
             raise ValueError("commands that are sent together are of one type")
-        sent = []
-        for part in _parts([self._envelope(self._follow(command, False)) for command in commands]):
-            await self._publish(part, part[0].type)
-            sent += part
+        sent: list[Envelope] = []
+        try:
+            for part in parts([self._envelope(self._follow(command, False)) for command in commands]):
+                await self._publish(part, part[0].type)
+                sent += part
+        except (Unreachable, NotAllowed):
+            for command in commands[len(sent) :]:
+                self._forget(command)
+            raise
         return [
-            Sent(_own_id(command) or envelope.id, envelope.id, command)
+            Sent(own_id(command) or envelope.id, envelope.id, command)
             for command, envelope in zip(commands, sent, strict=True)
         ]
 
@@ -238,17 +247,17 @@ class Client:
 
     def _follow(self, command: Fact, fill_after: bool) -> Fact:
         """Remember the command; with `fill_after`, it names the account's recent ones."""
-        own_id = _own_id(command)
-        if own_id is None or not hasattr(command, "after"):
+        about = own_id(command)
+        if about is None or not hasattr(command, "after"):
             return command
         given = None if fill_after else command.after
-        after = self._memory.follow(command.subject, own_id, given, time.time())
+        after = self._memory.follow(command.subject, about, given, time.time())
         return command.model_copy(update={"after": after})
 
     def _forget(self, command: Fact) -> None:
-        own_id = _own_id(command)
-        if own_id is not None and hasattr(command, "after"):
-            self._memory.forget(command.subject, own_id)
+        about = own_id(command)
+        if about is not None and hasattr(command, "after"):
+            self._memory.forget(command.subject, about)
 
     def _envelope(self, command: Fact) -> Envelope:
         return Envelope(
@@ -275,22 +284,3 @@ class Client:
             timestamp=envelopes[0].time,
         )
         await self.connection.publish("commands", key, message, SEND_S_MAX)
-
-
-def _own_id(command: Fact) -> UUID | None:
-    value: Any = getattr(command, command.saga_field)
-    return value if isinstance(value, UUID) else None
-
-
-def _parts(envelopes: Sequence[Envelope]) -> list[list[Envelope]]:
-    """The envelopes in messages that are small enough to be read."""
-    parts: list[list[Envelope]] = []
-    room = 0
-    for envelope in envelopes:
-        size = len(envelope.model_dump_json(exclude_none=True)) + 1
-        if not parts or len(parts[-1]) == EVENTS_MAX or size > room:
-            parts.append([])
-            room = BODY_BYTES_MAX - 2
-        parts[-1].append(envelope)
-        room -= size
-    return parts

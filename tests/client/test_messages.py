@@ -7,7 +7,8 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from client.client import Client, _own_id, _parts
+from client.client import Client
+from client.messages import own_id, parts
 from client.session import in_cli_words
 from contracts.base import explain
 from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder
@@ -18,17 +19,17 @@ CLIENT = Client("amqp://client:secret@127.0.0.1:1/nowhere")
 
 def test_a_few_commands_are_one_message() -> None:
     envelopes = [CLIENT._envelope(PlaceOrder(order_id=uuid4(), account_id="a", item="book")) for _ in range(50)]
-    assert _parts(envelopes) == [envelopes]
+    assert parts(envelopes) == [envelopes]
 
 
 def test_many_commands_are_several_messages_each_small_enough() -> None:
     after = tuple(uuid4() for _ in range(16))
     order = PlaceOrder(order_id=uuid4(), account_id="a" * 64, item="b" * 64, after=after)
     envelopes = [CLIENT._envelope(order) for _ in range(2 * EVENTS_MAX)]
-    parts = _parts(envelopes)
-    assert [each for part in parts for each in part] == envelopes
-    assert all(len(part) <= EVENTS_MAX and len(encode(part)[1]) <= BODY_BYTES_MAX for part in parts)
-    assert len(parts) == 3
+    found = parts(envelopes)
+    assert [each for part in found for each in part] == envelopes
+    assert all(len(part) <= EVENTS_MAX and len(encode(part)[1]) <= BODY_BYTES_MAX for part in found)
+    assert len(found) == 3
 
 
 async def test_commands_of_different_types_are_not_sent_together() -> None:
@@ -40,8 +41,8 @@ async def test_commands_of_different_types_are_not_sent_together() -> None:
 
 def test_what_a_command_is_about() -> None:
     order_id = uuid4()
-    assert _own_id(FulfilmentRejected(order_id=order_id)) == order_id
-    assert _own_id(OpenAccount(account_id="a")) is None
+    assert own_id(FulfilmentRejected(order_id=order_id)) == order_id
+    assert own_id(OpenAccount(account_id="a")) is None
 
 
 def test_complaints_use_the_names_of_the_command_line() -> None:
