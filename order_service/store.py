@@ -45,17 +45,21 @@ async def load(connection: AsyncConnection, order_ids: Collection[UUID], item_na
 
 
 async def save(connection: AsyncConnection, state: Orders) -> None:
-    """Keep what changed."""
+    """Keep what changed.
+
+    What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
+    unique key says so, and the batch is decided again on what that one did.
+    """
     changed = [each for key, each in state.orders.items() if state.loaded_orders.get(key) is not each]
     stocked = [each for key, each in state.items.items() if state.loaded_items.get(key) is not each]
-    if changed:
-        await connection.execute(_KEEP_ORDERS, [_row(each) for each in changed])
-    if stocked:
-        rows = [
-            {"item": each.name, "price": each.price, "stock": each.stock, "fulfilment": each.fulfilment}
-            for each in stocked
-        ]
-        await connection.execute(_KEEP_ITEMS, rows)
+    if added := [_row(each) for each in changed if each.id not in state.loaded_orders]:
+        await connection.execute(insert(orders), added)
+    if kept := [_row(each) for each in changed if each.id in state.loaded_orders]:
+        await connection.execute(_KEEP_ORDERS, kept)
+    if added := [_item_row(each) for each in stocked if each.name not in state.loaded_items]:
+        await connection.execute(insert(items), added)
+    if kept := [_item_row(each) for each in stocked if each.name in state.loaded_items]:
+        await connection.execute(_KEEP_ITEMS, kept)
 
 
 async def due(connection: AsyncConnection, limit: int) -> list[UUID]:
@@ -90,6 +94,10 @@ def order(row: Row[Any]) -> Order:
 def _row(kept: Order) -> dict[str, Any]:
     values = {each.name: getattr(kept, each.name) for each in fields(kept)}
     return {"order_id": values.pop("id"), **values}
+
+
+def _item_row(kept: Item) -> dict[str, Any]:
+    return {"item": kept.name, "price": kept.price, "stock": kept.stock, "fulfilment": kept.fulfilment}
 
 
 _INSERT_ORDER = insert(orders)

@@ -65,14 +65,22 @@ async def load(
 
 
 async def save(connection: AsyncConnection, state: Promos) -> None:
-    """Keep what changed. Refusals first, so that a use given back is free for the next one."""
+    """Keep what changed. Refusals first, so that a use given back is free for the next one.
+
+    What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
+    unique key says so, and the batch is decided again on what that one did.
+    """
     changed = [each for key, each in state.redemptions.items() if state.loaded_redemptions.get(key) is not each]
     changed.sort(key=lambda each: each.state != "refused")
     priced = [each for key, each in state.codes.items() if state.loaded_codes.get(key) is not each]
-    if changed:
-        await connection.execute(_KEEP_REDEMPTIONS, [_redemption_row(each) for each in changed])
-    if priced:
-        await connection.execute(_KEEP_CODES, [_code_row(each) for each in priced])
+    if kept := [_redemption_row(each) for each in changed if each.id in state.loaded_redemptions]:
+        await connection.execute(_KEEP_REDEMPTIONS, kept)
+    if added := [_redemption_row(each) for each in changed if each.id not in state.loaded_redemptions]:
+        await connection.execute(insert(redemptions), added)
+    if kept := [_code_row(each) for each in priced if each.code in state.loaded_codes]:
+        await connection.execute(_KEEP_CODES, kept)
+    if added := [_code_row(each) for each in priced if each.code not in state.loaded_codes]:
+        await connection.execute(insert(codes), added)
 
 
 def promo(row: Row[Any]) -> Promo:

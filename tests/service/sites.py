@@ -18,15 +18,19 @@ import promo_service.handlers
 import promo_service.settings
 import user_service.handlers
 import user_service.settings
-from contracts.base import Service
+from contracts.base import Fact, Service
+from contracts.envelope import SINGLE
 from local.parts import Parts
 from local.site import Site
 from local.sources import PROJECT
 from messaging.checkpoints import Hook
 from messaging.database import asyncpg_url
+from messaging.message import Origin, decode
 from messaging.migrations import migrate
 from messaging.service import ServiceInstance
+from messaging.unit_of_work import Arrived
 from provision.secrets import SERVICES
+from tests.service.probe import envelope
 
 Instance = ServiceInstance[Any]
 
@@ -114,3 +118,21 @@ async def until(condition: Callable[[], Any], what: str, within_s: float = 40) -
                 await asyncio.sleep(0.02)
     except TimeoutError:
         raise AssertionError(f"not within {within_s} s: {what}") from None
+
+
+def arrived(instance: Instance, fact: Fact) -> Arrived:
+    """The fact as if the broker had delivered it, for an instance that is not started."""
+    origin = Origin(fact.exchange, fact.type, SINGLE)
+    (content,) = decode(envelope(fact).model_dump_json().encode(), origin, instance.domain.facts)
+    return Arrived(content, origin)
+
+
+@asynccontextmanager
+async def unstarted(site: Site, service: Service, hook: Hook | None = None) -> AsyncIterator[Instance]:
+    """An instance that is handed its messages by the test."""
+    instance = make(site, service, hook)
+    try:
+        yield instance
+    finally:
+        instance.web._socket.close()
+        await instance.engine.dispose()
