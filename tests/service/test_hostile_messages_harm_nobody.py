@@ -1,0 +1,159 @@
+"""What cannot be handled is parked once, with a reason that helps; what comes before and after it flows."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, RedeemPromo
+from contracts.envelope import BATCH, BODY_BYTES_MAX, SINGLE
+from contracts.events import CoinsCredited, CoinsRefused, OrderFailed, OrderPlaced, PromoRefused
+from local.site import Site
+from tests.service.facts import account_with, item_with, reserved
+from tests.service.probe import Probe, envelope
+from tests.service.sites import value
+
+MARK = "3e0c6a2e-0000-4000-8000-00000000"
+NUL, FOREIGN = "\0", "\ud800"
+
+
+def _credit(**changes: Any) -> dict[str, Any]:
+    data = {"credit_id": str(uuid4()), "account_id": "nobody", "amount": 5}
+    return {"specversion": "1.0", "id": str(uuid4()), "source": "/t", "type": "account.credit", "data": data, **changes}
+
+
+def _data(**changes: Any) -> dict[str, Any]:
+    made = _credit()
+    return {**made, "data": {**made["data"], **changes}}
+
+
+HOSTILE: dict[str, tuple[Any, str | None, str]] = {
+    "unknown type": (_credit(type="account.explode"), SINGLE, "not taken here; known types: account.credit"),
+    "newer version": (_credit(type="account.credit.v2"), SINGLE, "'account.credit.v2' is not taken here"),
+    "another type's key": (_credit(type="account.open"), SINGLE, "came by exchange 'commands', routing key"),
+    "another exchange": (_credit(type="order.placed"), SINGLE, "publish it to exchange 'order'"),
+    "content type": (_credit(), "text/plain", "content_type: 'text/plain'"),
+    "no content type": (_credit(), None, "content_type: None"),
+    "not JSON": (b"{ amount: 5", SINGLE, "body: not JSON"),
+    "not text": (b"\xff\xfe\x00", SINGLE, "body: not JSON"),
+    "empty": (b"", SINGLE, "body: not JSON"),
+    "a list as a single": ([_credit()], SINGLE, "envelope"),
+    "a single as a list": (_credit(), BATCH, "a batch is a JSON list"),
+    "too many events": ([_credit()] * 1001, BATCH, "1001 events in one batch"),
+    "too large": (_data(note="x" * BODY_BYTES_MAX), SINGLE, "send at most"),
+    "too deep": (b"[" * 10_000, SINGLE, "body: not JSON"),
+    "text for a number": (_data(amount="5"), SINGLE, "amount: Input should be a valid integer"),
+    "a fraction": (_data(amount=1.5), SINGLE, "amount"),
+    "a truth": (_data(amount=True), SINGLE, "amount"),
+    "negative": (_data(amount=-5), SINGLE, "amount: Input should be greater than or equal to 1"),
+    "zero": (_data(amount=0), SINGLE, "amount"),
+    "more than there is": (_data(amount=2**53), SINGLE, "amount: Input should be less than or equal to"),
+    "huge": (_data(amount=10**4000), SINGLE, "amount"),
+    "infinite": (_data(amount=float("inf")), SINGLE, "body: not JSON"),
+    "no data": ({"specversion": "1.0"}, SINGLE, "data: Field required"),
+    "null": (b"null", SINGLE, "envelope"),
+    "an id of NUL": (_credit(id=NUL), SINGLE, "id: Input should be a valid UUID"),
+    "a saga of NUL": (_data(credit_id=NUL), SINGLE, "credit_id: Input should be a valid UUID"),
+    "an account of NUL": (_data(account_id=NUL), SINGLE, "account_id"),
+    "half a character": (_data(account_id=FOREIGN), SINGLE, "body: not JSON"),
+    "a content type of NUL": (_credit(), f"a{NUL}b", "content_type"),
+    "a key of NUL": (_credit(**{NUL: 1}, id=5), SINGLE, "id"),
+}
+
+
+@pytest.mark.usefixtures("users")
+@pytest.mark.parametrize("name", HOSTILE)
+async def test_what_cannot_be_read_is_parked_once_with_a_reason(probe: Probe, name: str) -> None:
+    content, content_type, reason = HOSTILE[name]
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    await probe.fence("user_service")
+    await probe.publish("client", "commands", "account.credit", body, content_type)
+    await probe.fence("user_service")
+    parked = await probe.park("user_service.dead", "")
+    assert reason in parked.reason
+    assert parked.headers["exchange"] == "commands"
+    assert parked.headers["routing_key"] == "account.credit"
+    assert parked.body == body or json.loads(parked.body) == content
+    await probe.fence("user_service")
+    assert len(probe.parked("user_service.dead")) == 1
+
+
+async def test_a_command_that_nobody_takes_is_kept_aside(probe: Probe) -> None:
+    for routing_key in ("order.cancel", "account.open"):
+        assert routing_key  # Known keys are bound, and go to their service; see the unknown ones of an operator below.
+    with pytest.raises(Exception, match="ACCESS_REFUSED"):
+        await probe.publish("client", "commands", "order.place.v2", b"{}")
+
+
+@pytest.mark.usefixtures("users")
+async def test_an_operation_on_an_unknown_account_is_refused(probe: Probe) -> None:
+    credit_id = uuid4()
+    await probe.send(CreditAccount(credit_id=credit_id, account_id=str(uuid4()), amount=5))
+    assert (await probe.hear(CoinsRefused, credit_id))["reason"] == "unknown_account"
+
+
+@pytest.mark.usefixtures("users")
+async def test_an_id_that_was_used_for_something_else_is_parked(site: Site, probe: Probe) -> None:
+    account, credit_id = await account_with(probe, 50), uuid4()
+    await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=5))
+    await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=6))
+    assert "use a new id" in (await probe.park("user_service.dead", str(credit_id))).reason
+    balance = "SELECT balance FROM accounts WHERE account_id = :a"
+    assert await value(site, "user_service", balance, a=account) == 55
+
+
+@pytest.mark.usefixtures("users")
+async def test_more_than_an_account_can_hold_is_refused(probe: Probe) -> None:
+    account, credit_id = await account_with(probe, 2**53 - 1), uuid4()
+    await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=1))
+    assert (await probe.hear(CoinsRefused, credit_id))["reason"] == "balance_limit"
+
+
+@pytest.mark.usefixtures("orders")
+async def test_an_unknown_item_and_a_sum_beyond_all_coins_fail_the_order(probe: Probe) -> None:
+    item = await item_with(probe, 10**6)
+    unknown, much = uuid4(), uuid4()
+    await probe.send(PlaceOrder(order_id=unknown, account_id="buyer", item="no-such-item"))
+    assert (await probe.hear(OrderFailed, unknown))["reason"] == "unknown_item"
+    await probe.send(PlaceOrder(order_id=much, account_id="buyer", item=item, quantity=10**6))
+    await probe.hear(OrderPlaced, much)
+
+
+@pytest.mark.usefixtures("promos")
+async def test_an_unknown_code_is_refused(probe: Probe) -> None:
+    redemption_id = uuid4()
+    await probe.send(RedeemPromo(redemption_id=redemption_id, account_id="fan", code="no-such-code"))
+    assert (await probe.hear(PromoRefused, redemption_id))["reason"] == "unknown_code"
+
+
+@pytest.mark.usefixtures("orders")
+async def test_a_reason_that_no_database_can_hold_ends_the_order_or_is_parked(probe: Probe) -> None:
+    item, order_id = await item_with(probe, 0, "external"), uuid4()
+    await probe.send(PlaceOrder(order_id=order_id, account_id="buyer", item=item))
+    await probe.send(reserved("buyer", order_id))
+    await probe.send(FulfilmentRejected(order_id=order_id, reason=f"broken{NUL}"))
+    await probe.park("order_service.dead", str(order_id))
+    await probe.send(FulfilmentRejected(order_id=order_id, reason="broken"))
+    assert (await probe.hear(OrderFailed, order_id))["reason"] == "broken"
+
+
+@pytest.mark.usefixtures("users")
+async def test_a_parked_message_is_handled_when_it_is_sent_right(probe: Probe) -> None:
+    account, credit_id = await account_with(probe, 0 + 1), uuid4()
+    wrong = envelope(CreditAccount(credit_id=credit_id, account_id=account, amount=5))
+    await probe.publish("client", "commands", "account.credit", wrong.model_dump_json().encode(), "text/plain")
+    parked = await probe.park("user_service.dead", str(credit_id))
+    await probe.publish("operator", "replay", "user_service", parked.body, SINGLE)
+    await probe.hear(CoinsCredited, credit_id)
+
+
+@pytest.mark.usefixtures("users")
+async def test_any_client_may_only_say_what_a_client_says(probe: Probe) -> None:
+    with pytest.raises(Exception, match="ACCESS_REFUSED"):
+        await probe.publish("client", "user", "coins.credited", b"{}")
+    account = str(uuid4())
+    await probe.send(OpenAccount(account_id=account))
+    await probe.fence("user_service")
