@@ -52,6 +52,7 @@ async def test_every_step_of_a_reservation_counts_once(site: Site, probe: Probe)
     ):
         await probe.send(step, id=(same := uuid4()))
         await probe.send(step, id=same)
+        await probe.hear(answer, order_id)
         await probe.send(step)
         await probe.hear(answer, order_id, times=2)
         assert len({each.id for each in probe.announced(answer, order_id)}) == 1
@@ -69,9 +70,9 @@ async def test_a_doubling_doubles_once(site: Site, probe: Probe) -> None:
     claimed = PromoClaimed(
         redemption_id=redemption_id, account_id=account, code="X2", effect=Multiply(factor=2), wait_s=60.0
     )
-    for _ in range(3):
+    for times in (1, 2, 3):
         await probe.send(claimed)
-    await probe.hear(CoinsMultiplied, redemption_id, times=3)
+        await probe.hear(CoinsMultiplied, redemption_id, times)
     assert {each.data["added"] for each in probe.announced(CoinsMultiplied, redemption_id)} == {50}
     assert await value(site, "user_service", "SELECT balance FROM accounts WHERE account_id = :a", a=account) == 100
 

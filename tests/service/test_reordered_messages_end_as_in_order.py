@@ -32,9 +32,7 @@ from tests.service.sites import value
 @pytest.mark.parametrize(
     ("ends", "reason"), [(OrderFailed, "order_failed"), (OrderCancelled, "cancelled"), (PromoRefused, "promo_refused")]
 )
-async def test_an_end_before_the_beginning_refuses_it(
-    site: Site, probe: Probe, ends: type[Fact], reason: str
-) -> None:
+async def test_an_end_before_the_beginning_refuses_it(site: Site, probe: Probe, ends: type[Fact], reason: str) -> None:
     account, saga = await account_with(probe, 50), uuid4()
     of = {"order_id": saga, "redemption_id": saga, "account_id": account, "code": "X2", "reason": "changed_mind"}
     await probe.send(ends.model_validate(of))

@@ -1,0 +1,45 @@
+"""Of five hundred events in one message, the one that is malformed is parked, and the others have their effect."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from pydantic_core import from_json, to_json
+
+from contracts.commands import CreditAccount, OpenAccount
+from contracts.envelope import BATCH, encode
+from contracts.events import CoinsCredited
+from local.site import Site
+from tests.service.probe import Probe, envelope
+from tests.service.sites import value
+
+MANY = 500
+
+
+@pytest.mark.usefixtures("users")
+async def test_only_the_malformed_one_of_five_hundred_is_parked(site: Site, probe: Probe) -> None:
+    account = str(uuid4())
+    await probe.send(OpenAccount(account_id=account))
+    credits_ = [CreditAccount(credit_id=uuid4(), account_id=account, amount=1) for _ in range(MANY)]
+    _, body = encode([envelope(each) for each in credits_])
+    events = from_json(body)
+    events[123]["data"]["amount"] = "one"
+    await probe.publish("client", "commands", "account.credit", to_json(events), BATCH)
+    await probe.hear(CoinsCredited, credits_[-1].credit_id)
+    parked = await probe.park("user_service.dead", str(credits_[123].credit_id))
+    assert "amount" in parked.reason
+    assert from_json(parked.body)["id"] == events[123]["id"]
+    await probe.fence("user_service")
+    assert len(probe.parked("user_service.dead")) == 1
+    heard = [each.correlationid for each in probe.announced(CoinsCredited)]
+    assert heard == [str(each.credit_id) for each in credits_ if each is not credits_[123]]
+    balance = "SELECT balance FROM accounts WHERE account_id = :a"
+    assert await value(site, "user_service", balance, a=account) == MANY - 1
+
+
+@pytest.mark.usefixtures("users")
+async def test_a_batch_of_nothing_is_no_event(probe: Probe) -> None:
+    await probe.publish("client", "commands", "account.credit", b"[]", BATCH)
+    await probe.fence("user_service")
+    assert not probe.parked("user_service.dead")
