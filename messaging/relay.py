@@ -46,6 +46,7 @@ class Relay:
     ) -> None:
         self._url, self._name, self._user = url, name, user
         self._engine, self._tables, self._hook = engine, tables, hook
+        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._held: deque[Outgoing] = deque()
         self._arrived, self._drained = asyncio.Event(), asyncio.Event()
         self._drained.set()
@@ -120,7 +121,7 @@ class Relay:
 
     async def _forget(self, ids: Sequence[UUID]) -> None:
         if ids:
-            async with self._engine.begin() as connection:
+            async with self._at_once.connect() as connection:
                 await outbox.forget(connection, ids)
             await self._reached("after delete")
 

@@ -190,7 +190,8 @@ class ServiceInstance(Generic[State]):
 
     async def _clock(self) -> None:
         while True:
-            await asyncio.sleep(CLOCK_S / 10 if await self.work.handle_due() else CLOCK_S)
+            pause_s = CLOCK_S / 10 if await self.work.handle_due() else CLOCK_S
+            await asyncio.sleep(pause_s)
 
     async def _housekeeping(self) -> None:
         while True:
