@@ -110,6 +110,7 @@ async def _hand_back(connection: Connection, each: Letter) -> None:
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=each.key,
         app_id="holdfast dead replay",
+        headers={"exchange": each.exchange, "routing_key": each.routing_key},
     )
     exchange, key = (REPLAY_EXCHANGE, each.service) if each.service else ("commands", each.routing_key)
     try:

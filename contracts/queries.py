@@ -228,7 +228,10 @@ class OutcomeView(Contract):
 
 
 class StatusView(Contract):
-    """A service instance as it sees itself. Ages in seconds; `url` serves /health, /metrics and /asyncapi."""
+    """A service instance as it sees itself. Ages in seconds; `url` serves /health, /metrics and /asyncapi.
+
+    `parked`: messages put in the dead-letter queue, within the time that the inbox remembers, and not handled since.
+    """
 
     service: str
     instance: str

@@ -43,11 +43,18 @@ async def park(connection: AsyncConnection, tables: DeliveryTables, reasons: dic
         )
 
 
-async def begin_attempt(connection: AsyncConnection, tables: DeliveryTables, ids: Sequence[UUID]) -> dict[UUID, int]:
-    """Count one more attempt at each of these redelivered messages; returns the counts, this one included."""
+async def begin_attempt(
+    connection: AsyncConnection, tables: DeliveryTables, ids: Sequence[UUID], below: int | None = None
+) -> dict[UUID, int]:
+    """Count one more attempt at each of these redelivered messages; returns the counts, this one included.
+
+    With `below`, those that were begun so often already are not counted, and not returned.
+    """
     statement = insert(tables.attempts).values([{"message_id": each, "count": 1} for each in sorted(set(ids))])
     statement = statement.on_conflict_do_update(
-        index_elements=["message_id"], set_={"count": tables.attempts.c.count + 1}
+        index_elements=["message_id"],
+        set_={"count": tables.attempts.c.count + 1},
+        where=None if below is None else tables.attempts.c.count < below,
     )
     rows = await connection.execute(statement.returning(tables.attempts.c.message_id, tables.attempts.c.count))
     return {row["message_id"]: row["count"] for row in rows.mappings()}
@@ -67,10 +74,8 @@ async def outcome(connection: AsyncConnection, tables: DeliveryTables, message_i
 
 
 async def forget(connection: AsyncConnection, tables: DeliveryTables, older_than_s: float) -> int:
-    """Delete what was handled longer ago than `older_than_s` seconds; parked ones stay. Returns how many."""
+    """Delete what was handled or parked longer ago than `older_than_s` seconds. Returns how many."""
     limit = func.clock_timestamp() - timedelta(seconds=older_than_s)
-    rows = await connection.execute(
-        delete(tables.inbox).where(tables.inbox.c.handled_at < limit, tables.inbox.c.parked_reason.is_(None))
-    )
+    rows = await connection.execute(delete(tables.inbox).where(tables.inbox.c.handled_at < limit))
     await connection.execute(delete(tables.attempts).where(tables.attempts.c.begun_at < limit))
     return rows.rowcount

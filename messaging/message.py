@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -31,12 +32,11 @@ class Unreadable:
     reason: str
     content_type: str
     body: bytes
-    message_id: UUID | None = None
+    id: UUID
 
     def __post_init__(self) -> None:
-        # Both may quote what a stranger sent, and PostgreSQL keeps no NUL in a text.
-        object.__setattr__(self, "reason", _storable(self.reason))
-        object.__setattr__(self, "content_type", _storable(self.content_type))
+        object.__setattr__(self, "reason", printable(self.reason))
+        object.__setattr__(self, "content_type", printable(self.content_type))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def decode(body: bytes, origin: Origin, facts: Mapping[str, type[Fact]]) -> list
     try:
         contents = split(origin.content_type, body)
     except Malformed as error:
-        return [Unreadable(str(error), content_type, body)]
+        return [Unreadable(str(error), content_type, body, _id_of(body))]
     return [_decode_one(content, origin, facts) for content in contents]
 
 
@@ -84,7 +84,13 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
             )
         return Message(envelope.id, fact.read(envelope.data), envelope.traceparent, envelope)
     except Malformed as error:
-        return Unreadable(str(error), SINGLE, to_json(content), envelope.id if envelope else None)
+        body = to_json(content)
+        return Unreadable(str(error), SINGLE, body, envelope.id if envelope else _id_of(body))
+
+
+def _id_of(body: bytes) -> UUID:
+    """An id for what has none that can be read, the same each time."""
+    return UUID(bytes=sha256(body).digest()[:16])
 
 
 def announce(
@@ -116,5 +122,6 @@ def internal(fact: Fact) -> Message:
     return Message(uuid4(), fact)
 
 
-def _storable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
+def printable(text: str) -> str:
+    """What a stranger sent, without characters that PostgreSQL cannot keep or a terminal would obey."""
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)

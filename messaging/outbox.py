@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contracts.base import Fact
 from contracts.envelope import Envelope, encode
 from contracts.topology import DEAD_EXCHANGE
-from messaging.message import Announcement, Message, Origin, Unreadable, announce
+from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
 from messaging.tables import DeliveryTables
 
 EVENTS_PER_MESSAGE = 250
@@ -60,17 +60,12 @@ def _message(fact: type[Fact], envelopes: Sequence[Envelope], headers: dict[str,
 def dead_letter(service: str, parked: Unreadable, origin: Origin, now: datetime) -> Outgoing:
     """The message that parks what could not be handled, with the reason and where it came from."""
     headers = {
-        "reason": _printable(parked.reason[:1000]),
+        "reason": parked.reason[:1000],
         "exchange": origin.exchange,
-        "routing_key": _printable(origin.routing_key),
+        "routing_key": printable(origin.routing_key),
         "parked_at": now.isoformat(),
     }
-    return Outgoing(uuid4(), DEAD_EXCHANGE, service, _printable(parked.content_type), parked.body, headers)
-
-
-def _printable(text: str) -> str:
-    """The text without characters that PostgreSQL cannot keep or a terminal would obey."""
-    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return Outgoing(uuid4(), DEAD_EXCHANGE, service, parked.content_type, parked.body, headers)
 
 
 async def keep(connection: AsyncConnection, tables: DeliveryTables, messages: Sequence[Outgoing]) -> None:

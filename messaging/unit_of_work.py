@@ -79,53 +79,56 @@ class UnitOfWork(Generic[State]):
         if together:
             await self._handle_together(together)
         for each in alone:
-            await self._handle_together([each])
+            await self._handle_alone(each)
 
     async def handle_due(self) -> bool:
-        """Handle the work whose time has come. Returns False when there was none."""
+        """Handle the work whose time has come. Returns False when nothing came of it: looking again can wait."""
 
         async def read() -> Sequence[Message]:
             async with self._engine.connect() as connection:
                 return [internal(fact) for fact in await self._domain.handlers.due(connection)]
 
         due = await self._outlast(read)
-        if due:
-            await self._handle_together([Arrived(message, Origin("", "", None)) for message in due])
-        return bool(due)
+        return bool(due) and await self._handle_together([Arrived(each, Origin("", "", None)) for each in due])
 
     async def _by_attempts(self, arrived: Sequence[Arrived]) -> tuple[list[Arrived], list[Arrived]]:
-        """Tell the redelivered messages that have killed the service before from the rest."""
+        """Tell the redelivered messages that may have killed the service before from the rest."""
         again = [each.content.id for each in arrived if each.redelivered and isinstance(each.content, Message)]
         if not again:
             return list(arrived), []
-
-        async def count() -> dict[UUID, int]:
-            async with self._engine.begin() as connection:
-                return await inbox.begin_attempt(connection, self._domain.tables, again)
-
-        counts = await self._outlast(count)
-        together, alone = [], []
+        begun = await self._begin_attempt(again, below=ATTEMPTS_ALONE)
+        together: list[Arrived] = []
+        alone: list[Arrived] = []
         for each in arrived:
-            attempts = counts.get(each.content.id, 0) if isinstance(each.content, Message) else 0
-            if attempts > ATTEMPTS_MAX and isinstance(each.content, Message) and each.content.envelope:
-                reason = f"begun {attempts - 1} times, and the service died each time"
-                parked = _as_parked(each.content, each.content.envelope, reason)
-                alone.append(Arrived(parked, each.origin, each.redelivered))
-            elif attempts > ATTEMPTS_ALONE:
-                alone.append(each)
-            else:
-                together.append(each)
+            suspect = each.redelivered and isinstance(each.content, Message) and each.content.id not in begun
+            (alone if suspect else together).append(each)
         return together, alone
 
-    async def _handle_together(self, arrived: Sequence[Arrived]) -> None:
+    async def _handle_alone(self, each: Arrived) -> None:
+        """Handle a message that may be the one that kills the service. Its neighbours are not counted with it."""
+        message = each.content
+        assert isinstance(message, Message)
+        attempts = (await self._begin_attempt([message.id]))[message.id]
+        if attempts > ATTEMPTS_MAX and message.envelope:
+            reason = f"begun {attempts - 1} times, and the service died each time"
+            each = Arrived(_as_parked(message, message.envelope, reason), each.origin, each.redelivered)
+        await self._handle_together([each])
+
+    async def _begin_attempt(self, ids: Sequence[UUID], below: int | None = None) -> dict[UUID, int]:
+        async def count() -> dict[UUID, int]:
+            async with self._engine.begin() as connection:
+                return await inbox.begin_attempt(connection, self._domain.tables, ids, below)
+
+        return await self._outlast(count)
+
+    async def _handle_together(self, arrived: Sequence[Arrived]) -> bool:
+        """Handle these in one transaction, or one by one if that fails. Returns whether anything was announced."""
         try:
             done = await self._outlast(lambda: self._transact(arrived))
         except Exception as error:
             if len(arrived) > 1:
                 log.warning("batch failed, its messages are handled one by one", error=repr(error)[:300])
-                for each in arrived:
-                    await self._handle_together([each])
-                return
+                return any([await self._handle_together([each]) for each in arrived])
             content = arrived[0].content
             if isinstance(content, Unreadable):
                 raise
@@ -133,10 +136,11 @@ class UnitOfWork(Generic[State]):
             if content.envelope:
                 reason = f"{type(error).__name__}: {str(error)[:300]}"
                 await self._handle_together([Arrived(_as_parked(content, content.envelope, reason), arrived[0].origin)])
-            return
+            return False
         self._hand_over(done.messages)
         self._report(done, len(arrived))
         await self._reached("after commit")
+        return bool(done.announced)
 
     async def _transact(self, arrived: Sequence[Arrived]) -> _Done:
         domain, done = self._domain, _Done()
@@ -153,10 +157,8 @@ class UnitOfWork(Generic[State]):
                 await domain.handlers.save(connection, state)
             done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
-            done.parked = [(content.reason, str(content.message_id)) for content, _ in parked]
-            await inbox.park(
-                connection, domain.tables, {each.message_id: each.reason for each, _ in parked if each.message_id}
-            )
+            done.parked = [(content.reason, str(content.id)) for content, _ in parked]
+            await inbox.park(connection, domain.tables, {each.id: each.reason for each, _ in parked})
             await outbox.keep(connection, domain.tables, done.messages)
             await self._reached("before commit")
         done.now = now
@@ -164,17 +166,16 @@ class UnitOfWork(Generic[State]):
 
     async def _receive(self, connection: AsyncConnection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], datetime]:
         """Note the messages in the inbox; returns those that are new, each once, and the database's time."""
-        ids = [each.content.id if isinstance(each.content, Message) else each.content.message_id for each in arrived]
-        travelled = [each_id for each_id, each in zip(ids, arrived, strict=True) if each_id and each.origin.exchange]
+        travelled = [each.content.id for each in arrived if each.origin.exchange]
         now, new = await inbox.receive(connection, travelled)
         fresh = []
-        for each_id, each in zip(ids, arrived, strict=True):
-            if each_id is None or not each.origin.exchange or isinstance(each.content, Unreadable):
+        for each in arrived:
+            if not each.origin.exchange:
                 fresh.append(each)
-            elif each_id in new:
-                new.discard(each_id)
+            elif each.content.id in new:
+                new.discard(each.content.id)
                 fresh.append(each)
-        again = [each.content.id for each in arrived if each.redelivered and isinstance(each.content, Message)]
+        again = [each_id for each_id, each in zip(ids, arrived, strict=True) if each_id and each.redelivered]
         if again:
             await inbox.end_attempts(connection, again)
         return fresh, now

@@ -17,14 +17,15 @@ EVERY = object()
 COMMANDS = {name for name, fact in topology.FACTS.items() if fact.exchange == "commands"}
 CLIENT_COMMANDS = {"account.open", "account.credit", "order.place", "order.cancel", "promo.redeem"}
 OPERATOR_COMMANDS = {"catalog.put", "promo.put", "fulfilment.accepted", "fulfilment.rejected"}
+NEWER = {"order.place.v2"}
 REPLIES = {"reply.client.1", "reply.operator.1", "reply.client2.1"}
 
 PUBLISH: dict[str, dict[str, object]] = {
     "user_service": {"user": EVERY, "dead": {"user_service"}, "replies": REPLIES},
     "order_service": {"order": EVERY, "dead": {"order_service"}, "replies": REPLIES},
     "promo_service": {"promo": EVERY, "dead": {"promo_service"}, "replies": REPLIES},
-    "client": {"commands": CLIENT_COMMANDS, "queries": EVERY},
-    "operator": {"commands": CLIENT_COMMANDS | OPERATOR_COMMANDS, "queries": EVERY, "replay": EVERY},
+    "client": {"commands": CLIENT_COMMANDS | NEWER, "queries": EVERY},
+    "operator": {"commands": EVERY, "queries": EVERY, "replay": EVERY},
 }
 BIND: dict[str, dict[str, object]] = {
     "client": {"replies": {"reply.client.1"}},
@@ -60,7 +61,20 @@ EXCHANGES = (
     "amq.topic",
 )
 CELLS = [(user, exchange) for user in USERS for exchange in EXCHANGES]
-KEYS = sorted({*topology.FACTS, *queries.QUERIES, *topology.SERVICES, *REPLIES, "#", "*", "nobody.knows", ""})
+KEYS = sorted(
+    {
+        *topology.FACTS,
+        *queries.QUERIES,
+        *topology.SERVICES,
+        *REPLIES,
+        *NEWER,
+        "catalog.put.v2",
+        "#",
+        "*",
+        "nobody.knows",
+        "",
+    }
+)
 QUEUES = sorted(
     {binding.queue for binding in topology.bindings()}
     | {f"{kind}.{name}.1" for kind in ("reply", "tap") for name in (*USERS, "client2")}
