@@ -175,7 +175,7 @@ class UnitOfWork(Generic[State]):
             elif each.content.id in new:
                 new.discard(each.content.id)
                 fresh.append(each)
-        again = [each_id for each_id, each in zip(ids, arrived, strict=True) if each_id and each.redelivered]
+        again = [each.content.id for each in arrived if each.redelivered]
         if again:
             await inbox.end_attempts(connection, again)
         return fresh, now

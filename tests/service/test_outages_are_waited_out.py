@@ -1,0 +1,152 @@
+"""The database or the broker goes away while messages flow, and comes back: nothing is lost, doubled or spun on."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from urllib.error import HTTPError
+from urllib.request import urlopen
+from uuid import UUID, uuid4
+
+import pytest
+
+from contracts.commands import CreditAccount
+from contracts.events import CoinsCredited
+from local.guard import throwaway_parts
+from local.parts import Parts
+from local.service import Service
+from local.site import Site
+from local.sources import PROJECT
+from provision import secrets
+from tests.service.facts import account_with
+from tests.service.probe import Probe
+from tests.service.sites import fresh, until, value
+
+LINES_A_SECOND_MAX = 12
+BALANCE = "SELECT balance FROM accounts WHERE account_id = :a"
+
+
+@pytest.fixture(scope="module")
+def own_parts() -> Iterator[Parts]:
+    """A broker and a cluster that nobody else misses."""
+    with throwaway_parts(secrets.ensure(PROJECT / ".env")) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def site(own_parts: Parts) -> Iterator[Site]:
+    """A site on them."""
+    return fresh(own_parts)
+
+
+@pytest.fixture
+async def service(site: Site) -> AsyncIterator[Service]:
+    """The user service as a process of its own."""
+    made = site.service("user_service")
+    made.start()
+    yield made
+    made.kill()
+
+
+async def test_the_database_goes_away_and_comes_back(own_parts: Parts, site: Site, service: Service) -> None:
+    async with Probe.at(site) as probe:
+        account = await account_with(probe, 1)
+        before = await _credit(probe, account, 20)
+        own_parts.postgres.kill()
+        async with _not_spinning(service):
+            during = await _credit(probe, account, 20)
+            await until(lambda: _problem(service, "database"), "the health page tells of the database")
+            late = site.service("user_service", 2)
+            late.start(wait=False)
+            await asyncio.to_thread(own_parts.postgres.start)
+            await asyncio.to_thread(service.wait_healthy)
+        try:
+            await asyncio.to_thread(late.wait_healthy)
+            for each in (*before, *during):
+                await probe.hear(CoinsCredited, each)
+            await probe.fence("user_service")
+            assert not probe.parked("user_service.dead")
+            assert await value(site, "user_service", BALANCE, a=account) == 41
+        finally:
+            late.kill()
+
+
+async def test_the_broker_goes_away_and_comes_back(own_parts: Parts, site: Site, service: Service) -> None:
+    async with Probe.at(site) as probe:
+        account = await account_with(probe, 1)
+        before = await _credit(probe, account, 20)
+        await asyncio.to_thread(own_parts.broker.kill)
+    async with _not_spinning(service):
+        await until(lambda: _problem(service, "relay"), "the health page tells of the relay")
+        await until(lambda: _problem(service, "consumer"), "the health page tells of the consumer")
+        late = site.service("user_service", 2)
+        late.start(wait=False)
+        await asyncio.to_thread(own_parts.broker.start)
+        await asyncio.to_thread(service.wait_healthy)
+    try:
+        await asyncio.to_thread(late.wait_healthy)
+        async with Probe.at(site) as probe:
+            after = await _credit(probe, account, 20)
+            for each in after:
+                await probe.hear(CoinsCredited, each)
+            await probe.fence("user_service")
+            assert not probe.parked("user_service.dead")
+            # What was announced while nobody listened is still in the queue of the service that takes it.
+            assert {str(each) for each in (*before, *after)} <= await _announced_to_promos(probe)
+        assert await value(site, "user_service", BALANCE, a=account) == 41
+        assert await value(site, "user_service", "SELECT count(*) FROM outbox") == 0
+    finally:
+        late.kill()
+
+
+async def _credit(probe: Probe, account: str, times: int) -> list[UUID]:
+    sent = [uuid4() for _ in range(times)]
+    for each in sent:
+        await probe.send(CreditAccount(credit_id=each, account_id=account, amount=1))
+    return sent
+
+
+async def _problem(service: Service, part: str) -> bool:
+    """Whether /health answers 503 and names this part."""
+
+    def read() -> bool:
+        try:
+            with urlopen(f"{service.url}/health", timeout=10):
+                return False
+        except HTTPError as error:
+            with error:
+                problems = json.loads(error.read())["problems"]
+            return error.code == 503 and any(part in problem for problem in problems)
+
+    return await asyncio.to_thread(read)
+
+
+@asynccontextmanager
+async def _not_spinning(service: Service) -> AsyncIterator[None]:
+    """What the service writes while it waits is bounded."""
+    began, lines = asyncio.get_running_loop().time(), _lines(service)
+    yield
+    lasted_s = asyncio.get_running_loop().time() - began
+    assert _lines(service) - lines <= 20 + LINES_A_SECOND_MAX * lasted_s
+
+
+def _lines(service: Service) -> int:
+    return service.process.log.read_text().count("\n")
+
+
+async def _announced_to_promos(probe: Probe) -> set[str]:
+    """The sagas of all `coins.credited` that wait for the promo service."""
+    found: set[str] = set()
+    channel = await probe.channel("promo_service")
+    queue = await channel.get_queue("promo_service", ensure=False)
+    mark = str(uuid4())
+    await probe.send(CoinsCredited(account_id="mark", operation_id=UUID(mark), kind="credit", amount=1))
+    async with asyncio.timeout(30), queue.iterator(no_ack=True) as messages:
+        async for message in messages:
+            content = json.loads(message.body)
+            found |= {each["correlationid"] for each in (content if isinstance(content, list) else [content])}
+            if mark in found:
+                break
+    return found
