@@ -18,7 +18,7 @@ import asyncpg
 
 from local import sources
 from local.account import unprivileged
-from local.processes import Process, StartError
+from local.processes import Process, StartError, start_on_free_port
 from provision import databases
 from provision.secrets import database_password, database_url, free_port, read, write
 
@@ -72,8 +72,10 @@ class Postgres:
         """Return once the cluster takes logins. Raises `StartError` or `NoPart`; nothing is left running then."""
         try:
             if self.private:
-                self._start_server(sources.postgresql())
-            self._wait_ready()
+                program = sources.postgresql()
+                start_on_free_port(lambda: self._start_private(program), self.stop)
+            else:
+                self._wait_ready()
         except BaseException:
             self.stop()
             raise
@@ -92,6 +94,10 @@ class Postgres:
         """Stop and start, on the same port and with the same data."""
         self.stop()
         self.start()
+
+    def _start_private(self, program: sources.PostgreSQL) -> None:
+        self._start_server(program)
+        self._wait_ready()
 
     def _start_server(self, program: sources.PostgreSQL) -> None:
         account = unprivileged()
@@ -160,6 +166,8 @@ class Postgres:
             try:
                 return apart(databases.wait_ready(self.admin_url, 0))
             except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
+                if self.private and self._process.wait_gone(5):  # so another cluster answered, on the port we wanted
+                    continue
                 remedy = f"restore .env, or remove {self._state}" if self.private else f"check {ADMIN_URL}"
                 raise StartError(f"PostgreSQL refuses the administrator's password: {remedy}") from None
             except TimeoutError as error:

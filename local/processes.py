@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from local.account import Account
@@ -16,6 +16,14 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 
 class StartError(RuntimeError):
     """A process did not come up; the text ends with the last lines of its log."""
+
+
+class PortTakenError(StartError):
+    """It did not come up because somebody else took its port after we had found it free; another may do."""
+
+
+LINE_MAX = 400
+PORT_TRIES_MAX = 3
 
 
 class Process:
@@ -120,14 +128,29 @@ class Process:
 
     def fail(self, why: str) -> StartError:
         """An error to raise: why, and the last lines of the log."""
-        return StartError(f"{self.name}: {why}\n{self.tail()}")
+        said = self._said().lower()
+        port_taken = "eaddrinuse" in said or "address already in use" in said
+        return (PortTakenError if port_taken else StartError)(f"{self.name}: {why}\n{self.tail()}")
 
     def tail(self, lines: int = 30) -> str:
         """The last lines of the log since the process was started, indented."""
-        if not self.log.exists():
-            return "  (no log)"
-        text = self.log.read_bytes()[self._log_start :].decode(errors="replace")
-        return "\n".join(f"  | {line}" for line in text.splitlines()[-lines:]) or "  (it printed nothing)"
+        shown = self._said().splitlines()[-lines:]
+        return "\n".join(f"  | {line[:LINE_MAX]}" for line in shown) or "  (it printed nothing)"
+
+    def _said(self) -> str:
+        return self.log.read_bytes()[self._log_start :].decode(errors="replace") if self.log.exists() else ""
+
+
+def start_on_free_port(start: Callable[[], None], stop: Callable[[], None]) -> None:
+    """Call `start`, and again after `stop` if it fails because a port was taken between choosing and using it."""
+    for _ in range(PORT_TRIES_MAX - 1):
+        try:
+            start()
+        except PortTakenError:
+            stop()
+        else:
+            return
+    start()
 
 
 def _birth(pid: int) -> str:

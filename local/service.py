@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
@@ -33,10 +34,11 @@ class Service:
             self.wait_healthy()
 
     def healthy(self) -> bool:
-        """Whether /health answers 200 now."""
+        """Whether /health answers 200 now, and not for another process that has our port."""
         try:
             with urlopen(f"{self.url}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
+                said = json.load(answer)
+                return bool(said.get("pid", self.process.pid) == self.process.pid)
         except (URLError, OSError, ValueError):
             return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from local.parts import Parts
-from local.processes import Process
+from local.processes import PortTakenError, Process
 from local.service import Service
 from provision.secrets import SERVICES, broker_password, free_port
 
@@ -34,11 +34,19 @@ class Stack:
             self.site.migrate()
             for service in self.services:
                 service.start(wait=False)
-            for service in self.services:
-                service.wait_healthy()
+            self.services = [self._healthy(service) for service in self.services]
         except BaseException:
             self.stop()
             raise
+
+    def _healthy(self, service: Service) -> Service:
+        """The service once it is healthy, on another port if somebody took the one it was to have."""
+        try:
+            service.wait_healthy()
+        except PortTakenError:
+            service = self.site.service(service.name)
+            service.start()
+        return service
 
     def stop(self) -> None:
         """End the services, each after what it has in hand."""

@@ -46,10 +46,15 @@ class Management:
             raise ManagementError(f"{method} {'/'.join(path)}: {error.code} {said}") from None
         return json.loads(text) if text else None
 
-    def ready(self) -> str | None:
-        """None if the broker answers this login and has no alarm; otherwise what is missing."""
+    def ready(self, amqp_port: int | None = None) -> str | None:
+        """None if the broker answers this login, has no alarm, and listens on `amqp_port`; otherwise what is missing.
+
+        The API answers a little before the broker takes AMQP connections.
+        """
         try:
             self.call("GET", "health", "checks", "alarms")
+            if amqp_port:
+                self.call("GET", "health", "checks", "port-listener", str(amqp_port))
         except (ManagementError, URLError, HTTPException, OSError, ValueError) as error:
             return str(error)
         return None

@@ -16,12 +16,15 @@ import aio_pika
 import asyncpg
 import pytest
 
+import local.broker
+import local.postgres
 from local import processes
 from local.account import temporary_folder
 from local.parts import Parts
 from local.processes import Process, StartError
 from local.sources import PROJECT
 from provision import secrets
+from provision.secrets import free_port
 
 USUAL_PORTS = (5672, 15672, 5432)
 
@@ -152,6 +155,21 @@ def test_nothing_is_left_when_the_program_is_killed() -> None:
     assert alive(everything) == []
     started.stdin.close()
     started.stdout.close()
+
+
+@own_parts
+def test_a_port_that_is_taken_between_choosing_and_using_it_is_replaced(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        for module in (local.broker, local.postgres):
+            first = iter([taken])
+            monkeypatch.setattr(module, "free_port", lambda wanted, first=first: next(first, 0) or free_port(wanted))
+        parts = Parts(folder, secrets.ensure(folder / "env"), fsync=False)
+        parts.start()
+        assert str(taken) not in parts.broker.address + parts.postgres.address
+        assert not parts.broker.management.ready()
 
 
 @own_parts
