@@ -30,7 +30,7 @@ from contracts.topology import (
 )
 from local.site import Site
 
-HEARD_S_MAX = 8.0
+HEARD_S_MAX = 30.0
 
 
 @dataclass(frozen=True)

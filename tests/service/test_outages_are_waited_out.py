@@ -10,19 +10,21 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import UUID, uuid4
 
+import asyncpg
 import pytest
 
 from contracts.commands import CreditAccount
 from contracts.events import CoinsCredited
 from local.guard import throwaway_parts
 from local.parts import Parts
+from local.postgres import apart
 from local.service import Service
 from local.site import Site
 from local.sources import PROJECT
 from provision import secrets
 from tests.service.facts import account_with
 from tests.service.probe import Probe
-from tests.service.sites import fresh, until, value
+from tests.service.sites import fresh, rows, until, value
 
 LINES_A_SECOND_MAX = 12
 BALANCE = "SELECT balance FROM accounts WHERE account_id = :a"
@@ -36,9 +38,12 @@ def own_parts() -> Iterator[Parts]:
 
 
 @pytest.fixture(scope="module")
-def site(own_parts: Parts) -> Iterator[Site]:
-    """A site on them."""
-    return fresh(own_parts)
+def site(own_parts: Parts) -> Site:
+    """A site on them, whose commits outlive a kill of the cluster: throwaway parts are quicker than that."""
+    made = fresh(own_parts)
+    durable = f'ALTER DATABASE "{made.prefix}user_service" SET synchronous_commit = on'
+    apart(rows(made, "user_service", durable))
+    return made
 
 
 @pytest.fixture
@@ -71,6 +76,26 @@ async def test_the_database_goes_away_and_comes_back(own_parts: Parts, site: Sit
             assert await value(site, "user_service", BALANCE, a=account) == 41
         finally:
             late.kill()
+
+
+async def test_a_database_that_takes_no_more_connections_is_waited_for(
+    own_parts: Parts, site: Site, service: Service
+) -> None:
+    name = f"{site.prefix}user_service"
+    async with Probe.at(site) as probe:
+        account = await account_with(probe, 1)
+        admin = await asyncpg.connect(own_parts.postgres.admin_url)
+        await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
+        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        async with _not_spinning(service):
+            during = await _credit(probe, account, 20)
+            await until(lambda: _problem(service, "database"), "the health page tells of the database")
+            await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT -1')
+            for each in during:
+                await probe.hear(CoinsCredited, each)
+        await admin.close()
+        assert not probe.parked("user_service.dead")
+        assert await value(site, "user_service", BALANCE, a=account) == 21
 
 
 async def test_the_broker_goes_away_and_comes_back(own_parts: Parts, site: Site, service: Service) -> None:

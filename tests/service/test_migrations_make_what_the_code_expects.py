@@ -1,0 +1,80 @@
+"""Up, equal to the metadata, down to nothing, and up again; and what the database itself refuses."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from uuid import uuid4
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import MetaData, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+import order_service.tables
+import promo_service.tables
+import user_service.tables
+from local.site import Site
+from local.sources import PROJECT
+from messaging.database import asyncpg_url
+from messaging.migrations import migrate
+from tests.service.sites import rows, value
+
+METADATA: dict[str, MetaData] = {
+    "user_service": user_service.tables.metadata,
+    "order_service": order_service.tables.metadata,
+    "promo_service": promo_service.tables.metadata,
+}
+TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+
+FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
+
+
+@pytest.mark.parametrize("service", METADATA)
+async def test_up_down_and_up_again(site: Site, service: str) -> None:
+    (url,) = site.migration_env(service).values()
+    assert await _differences(url, METADATA[service]) == []
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(migrate, PROJECT / service, url, "base").result()
+        assert await value(site, service, TABLES) == 0
+        assert await value(site, service, FUNCTIONS) == 0
+        thread.submit(migrate, PROJECT / service, url).result()
+        thread.submit(migrate, PROJECT / service, url).result()
+    assert await _differences(url, METADATA[service]) == []
+
+
+@pytest.mark.parametrize("change", ["UPDATE ledger SET balance_after = 0", "DELETE FROM ledger", "TRUNCATE ledger"])
+async def test_the_ledger_is_only_added_to(site: Site, change: str) -> None:
+    line = (
+        "INSERT INTO ledger (account_id, seq, operation_id, kind, size, state, cause, balance_before, balance_after)"
+        f" VALUES ('{uuid4()}', 1, '{uuid4()}', 'credit', 1, 'credited', 'test', 0, 1)"
+    )
+    await rows(site, "user_service", line)
+    with pytest.raises(DBAPIError, match="the ledger is only added to"):
+        await rows(site, "user_service", change)
+
+
+@pytest.mark.parametrize(
+    ("service", "row"),
+    [
+        ("user_service", "INSERT INTO accounts (account_id, balance, places, lines) VALUES ('a', -1, 0, 0)"),
+        ("order_service", "INSERT INTO items (item, price, stock, fulfilment) VALUES ('i', 1, -1, 'instant')"),
+        ("promo_service", "INSERT INTO codes (code, kind, size, uses) VALUES ('c', 'bonus', 1, -1)"),
+    ],
+)
+async def test_the_database_refuses_what_cannot_be(site: Site, service: str, row: str) -> None:
+    with pytest.raises(DBAPIError, match="check constraint"):
+        await rows(site, service, row)
+
+
+async def _differences(url: str, metadata: MetaData) -> list[object]:
+    engine = create_async_engine(asyncpg_url(url))
+    try:
+        async with engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+            return list(
+                await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
+            )
+    finally:
+        await engine.dispose()
