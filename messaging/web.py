@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -74,7 +75,7 @@ class Web:
         match path:
             case "/health":
                 problems = await self._health()
-                body = json.dumps({"healthy": not problems, "problems": problems}).encode()
+                body = json.dumps({"healthy": not problems, "problems": problems, "pid": os.getpid()}).encode()
                 return 503 if problems else 200, "application/json", body
             case "/metrics":
                 await self._refresh()
