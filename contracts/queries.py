@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import AccountId, Code, Contract, Count, Item, Service
+from contracts.base import COINS_MAX, AccountId, Code, Contract, Count, Item, Service
 from contracts.commands import PromoEffect
 from contracts.events import OperationKind
 
@@ -101,7 +101,7 @@ class ShowHistory(Query):
     reply: ClassVar[Reply] = HistoryView
 
     account_id: AccountId
-    before_seq: int | None = None
+    before_seq: Annotated[int, Field(ge=1, le=COINS_MAX)] | None = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
@@ -175,7 +175,7 @@ class ListCatalog(Query):
     service: ClassVar[Service] = "order_service"
     reply: ClassVar[Reply] = CatalogView
 
-    after_item: str = ""
+    after_item: Item | Literal[""] = ""
 
 
 class RedemptionView(Contract):
