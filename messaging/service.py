@@ -46,7 +46,8 @@ CLOCK_S = 0.5
 """How often work whose time has come is looked for. Deadlines hold without it; this is how soon others hear of them."""
 HOUSEKEEPING_S = 600.0
 RECONNECT_S = 1.0
-STOP_S = 8.0
+STOP_S = 7.0
+"""After this, a stop no longer waits: nothing is lost by that, since the broker and the outbox have it all."""
 
 
 class ServiceInstance(Generic[State]):
@@ -100,7 +101,7 @@ class ServiceInstance(Generic[State]):
         await self.relay.stop(drain_s=2)
         try:
             await asyncio.wait_for(self.broker.stop(), 2)
-        except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+        except (*CONNECTION_EXCEPTIONS, TimeoutError, ExceptionGroup) as error:
             log.info("connection not closed", error=repr(error)[:200])
         self.web.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -248,9 +249,19 @@ async def run(domain: Domain[State], settings: ServiceSettings) -> None:
     for job in failed:
         log.error("a job failed, so the service ends", job=repr(job), exc_info=job.exception())
     log.info("stopping")
-    await instance.stop()
+    await _stop(instance, exit_code=1 if failed else 0)
     if failed:
         raise SystemExit(1)
+
+
+async def _stop(instance: ServiceInstance[State], exit_code: int) -> None:
+    """Stop in time. Where a part of the system hangs, leave at once: it would hang the cancellation as well."""
+    stopping = asyncio.create_task(instance.stop())
+    await asyncio.wait([stopping], timeout=STOP_S)
+    error = stopping.exception() if stopping.done() else None
+    if error or not stopping.done():
+        log.warning("left before all was put away; what is left is with the broker or in the outbox", error=repr(error))
+        os._exit(exit_code)
 
 
 def main(domain: Callable[[Settings], Domain[State]], settings: type[Settings]) -> None:

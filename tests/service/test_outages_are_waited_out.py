@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from urllib.error import HTTPError
@@ -18,6 +21,7 @@ from contracts.events import CoinsCredited
 from local.guard import throwaway_parts
 from local.parts import Parts
 from local.postgres import apart
+from local.processes import _descendants
 from local.service import Service
 from local.site import Site
 from local.sources import PROJECT
@@ -27,6 +31,7 @@ from tests.service.probe import Probe
 from tests.service.sites import fresh, rows, until, value
 
 LINES_A_SECOND_MAX = 12
+STOP_S_MAX = 10.0
 BALANCE = "SELECT balance FROM accounts WHERE account_id = :a"
 
 
@@ -175,3 +180,48 @@ async def _announced_to_promos(probe: Probe) -> set[str]:
             if mark in found:
                 break
     return found
+
+
+@pytest.mark.parametrize("part", ["broker", "postgres"])
+async def test_a_stop_does_not_wait_for_a_part_that_hangs(
+    own_parts: Parts, site: Site, service: Service, part: str
+) -> None:
+    pid = own_parts.broker.pid if part == "broker" else own_parts.postgres.pid
+    assert pid
+    async with Probe.at(site) as probe:
+        account = await account_with(probe, 1)
+        async with _locked(site, account):
+            (credit_id,) = await _credit(probe, account, 1)
+            waits = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            await until(lambda: value(site, "user_service", waits), "the service is in its transaction")
+        _signal_family(pid, signal.SIGSTOP)
+        began = time.monotonic()
+        try:
+            code = await asyncio.to_thread(service.stop)
+        finally:
+            _signal_family(pid, signal.SIGCONT)
+        assert code == 0, service.process.tail(60)
+        assert time.monotonic() - began < STOP_S_MAX
+    again = site.service("user_service", 3)
+    again.start()
+    try:
+        held = "SELECT balance FROM accounts WHERE account_id = :a"
+        await until(lambda: value(site, "user_service", f"SELECT ({held}) = 2", a=account), "the credit counts")
+        assert credit_id
+    finally:
+        again.kill()
+
+
+@asynccontextmanager
+async def _locked(site: Site, account: str) -> AsyncIterator[None]:
+    """The account's row is somebody else's for a while."""
+    holder = await asyncpg.connect(site.database_url("user_service", "user_service_owner"))
+    async with holder.transaction():
+        await holder.execute("SELECT 1 FROM accounts WHERE account_id = $1 FOR UPDATE", account)
+        yield
+    await holder.close()
+
+
+def _signal_family(pid: int, number: signal.Signals) -> None:
+    for each in (pid, *_descendants(pid)):
+        os.kill(each, number)
