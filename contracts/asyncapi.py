@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from contracts import __version__
 from contracts.base import Fact, Service
 from contracts.envelope import BATCH, SINGLE, Envelope
 from contracts.queries import EVERY_SERVICE_QUERIES, QUERIES, Query
@@ -35,7 +36,7 @@ def document(service: Service | None = None) -> dict[str, Any]:
         "asyncapi": "3.0.0",
         "info": {
             "title": f"holdfast {service}" if service else "holdfast",
-            "version": "1.0.0",
+            "version": __version__,
             "description": "CloudEvents 1.0 over RabbitMQ. The routing key is the event's type. "
             f"A message holds one event ({SINGLE}) or several of one type ({BATCH}).",
             "license": {"name": "Apache-2.0"},

@@ -42,8 +42,8 @@ fi
 printf 'holdfast: setting up %s (only the first time)\n' "$venv" >&2
 rm -rf "$venv"
 "$python" -m venv "$venv"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock ||
+"$venv/bin/pip" install --quiet --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock ||
 	fail "the locked dependencies could not be installed; see above"
-"$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
+"$venv/bin/pip" install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
 	fail "holdfast itself could not be installed; see above"
 touch "$venv/.ready"

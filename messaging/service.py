@@ -8,7 +8,6 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from typing import Generic, TypeVar
 
 import stamina
@@ -21,6 +20,7 @@ from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contracts import __version__
 from contracts.asyncapi import document, page
 from contracts.base import Contract
 from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
@@ -211,7 +211,7 @@ class ServiceInstance(Generic[State]):
         return StatusView(
             service=self.domain.service,
             instance=f"{socket.gethostname()}:{os.getpid()}",
-            version=_version(),
+            version=__version__,
             url=self.url,
             healthy=not problems,
             problems=problems,
@@ -225,13 +225,6 @@ class ServiceInstance(Generic[State]):
         assert isinstance(query, ShowOutcome)
         taken, reason = await inbox.outcome(connection, self.domain.tables, query.message_id)
         return OutcomeView(outcome="parked" if reason else "handled" if taken else "unknown", reason=reason)
-
-
-def _version() -> str:
-    try:
-        return version("holdfast")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 async def run(domain: Domain[State], settings: ServiceSettings) -> None:
