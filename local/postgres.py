@@ -143,7 +143,7 @@ class Postgres:
 
     def _options(self, port: int) -> list[str]:
         """Reached by TCP on loopback alone: a socket file would need a short path, and would be one more way in."""
-        quick = [] if self._fsync else ["fsync=off", "synchronous_commit=off", "full_page_writes=off"]
+        quick = [] if self._fsync else ["fsync=off", "full_page_writes=off"]
         return [
             "listen_addresses=127.0.0.1",
             f"port={port}",

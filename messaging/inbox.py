@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Uuid, bindparam, delete, func, select, text, update
+from sqlalchemy import ARRAY, Boolean, String, Uuid, bindparam, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -16,31 +16,33 @@ _RECEIVE = text(
     "WITH fresh AS ("
     "  INSERT INTO inbox (message_id) SELECT unnest(:ids)"
     "  ON CONFLICT (message_id) DO UPDATE SET parked_reason = NULL, handled_at = clock_timestamp()"
-    "  WHERE inbox.parked_reason IS NOT NULL"
+    "  WHERE inbox.parked_reason IS NOT NULL AND :parked_too"
     "  RETURNING message_id"
     ") SELECT clock_timestamp(), array(SELECT message_id FROM fresh)"
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("parked_too", type_=Boolean))
+
+_PARK = text(
+    "UPDATE inbox SET parked_reason = reason FROM unnest(:ids, :reasons) AS parked (id, reason) WHERE message_id = id"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("reasons", type_=ARRAY(String)))
 
 _END_ATTEMPTS = text("DELETE FROM attempts WHERE message_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )
 
 
-async def receive(connection: AsyncConnection, ids: Sequence[UUID]) -> tuple[datetime, set[UUID]]:
+async def receive(connection: AsyncConnection, ids: Sequence[UUID], parked_too: bool) -> tuple[datetime, set[UUID]]:
     """Note these messages as handled. Returns the database's time, and the ids that were not handled before.
 
-    A message that was parked counts as not handled, so that it can be replayed.
+    With `parked_too`, a message that was parked counts as not handled, so that it can be replayed.
     """
-    now, fresh = (await connection.execute(_RECEIVE, {"ids": sorted(set(ids))})).one()
+    now, fresh = (await connection.execute(_RECEIVE, {"ids": sorted(set(ids)), "parked_too": parked_too})).one()
     return now, set(fresh)
 
 
-async def park(connection: AsyncConnection, tables: DeliveryTables, reasons: dict[UUID, str]) -> None:
+async def park(connection: AsyncConnection, reasons: dict[UUID, str]) -> None:
     """Note that these messages went to the dead-letter queue, and why."""
-    for message_id, reason in reasons.items():
-        await connection.execute(
-            update(tables.inbox).where(tables.inbox.c.message_id == message_id).values(parked_reason=reason)
-        )
+    if reasons:
+        await connection.execute(_PARK, {"ids": list(reasons), "reasons": list(reasons.values())})
 
 
 async def begin_attempt(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text
+from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Fact
@@ -87,20 +87,41 @@ async def keep(connection: AsyncConnection, tables: DeliveryTables, messages: Se
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A message that was left in the outbox, and when it was put there."""
+
+    message: Outgoing
+    created_at: datetime
+
+
 async def left_behind(
-    connection: AsyncConnection, tables: DeliveryTables, older_than_s: float, except_for: Collection[UUID], limit: int
-) -> list[Outgoing]:
-    """Messages older than `older_than_s` seconds that nobody else is publishing, the oldest first, locked."""
-    outbox = tables.outbox
-    rows = await connection.execute(
-        select(outbox)
-        .where(outbox.c.created_at < func.clock_timestamp() - timedelta(seconds=older_than_s))
-        .where(outbox.c.id.not_in(list(except_for)))
-        .order_by(outbox.c.created_at)
+    connection: AsyncConnection,
+    tables: DeliveryTables,
+    older_than_s: float,
+    last: Left | None,
+    except_for: Collection[UUID],
+    limit: int,
+) -> list[Left]:
+    """Messages older than `older_than_s` seconds that nobody else is publishing, the oldest first, locked.
+
+    `last`: the one after which to go on.
+    """
+    table = tables.outbox
+    wanted = (
+        select(table)
+        .where(table.c.created_at < func.clock_timestamp() - timedelta(seconds=older_than_s))
+        .where(table.c.id.not_in(list(except_for)))
+        .order_by(table.c.created_at, table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
-    return [Outgoing(row.id, row.exchange, row.routing_key, row.content_type, row.body, row.headers) for row in rows]
+    if last:
+        wanted = wanted.where(tuple_(table.c.created_at, table.c.id) > (last.created_at, last.message.id))
+    return [
+        Left(Outgoing(row.id, row.exchange, row.routing_key, row.content_type, row.body, row.headers), row.created_at)
+        for row in await connection.execute(wanted)
+    ]
 
 
 async def forget(connection: AsyncConnection, ids: Sequence[UUID]) -> None:

@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from messaging import outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_outage
-from messaging.outbox import Outgoing
+from messaging.outbox import Left, Outgoing
 from messaging.settings import named
 from messaging.tables import DeliveryTables
 
@@ -34,8 +34,12 @@ HELD_MAX = 10_000
 TOGETHER_MAX = 100
 CONFIRM_S_MAX = 15.0
 SWEEP_S = 5.0
-AGAIN_S = 0.2
-"""Pause before what was not confirmed is published again, on a fresh channel."""
+ATTEMPTS_TOGETHER = 3
+"""Attempts to publish messages together, before each is published by itself."""
+
+
+class NotConfirmed(Exception):
+    """Messages may have reached the broker, but it has not said so; sent again, they are the same messages."""
 
 
 class Relay:
@@ -107,16 +111,25 @@ class Relay:
             self._drained.set()
 
     async def _until_done(self, messages: list[Outgoing]) -> None:
-        """Publish and delete, waiting out whatever outage there is. Unroutable ones are left to the sweep."""
+        """Publish and delete, waiting out whatever outage there is.
+
+        Unroutable messages are left to the sweep, and so is what was not confirmed after some attempts, each by itself:
+        a message that the broker refuses closes the channel for all that are published beside it.
+        """
         left = messages
         confirmed: list[UUID] = []
         async for attempt in stamina.retry_context(
             _is_outage, attempts=None, timeout=None, wait_initial=0.1, wait_max=5.0
         ):
             with attempt:
-                while left:
+                if attempt.num <= ATTEMPTS_TOGETHER:
                     done, left = await self._publish(left)
                     confirmed += done
+                    if left:
+                        raise NotConfirmed(f"{len(left)} messages were not confirmed")
+                while left:
+                    confirmed += (await self._publish(left[:1]))[0]
+                    left = left[1:]
                 await self._forget(confirmed)
 
     async def _forget(self, ids: Sequence[UUID]) -> None:
@@ -149,7 +162,6 @@ class Relay:
                 again.append(message)
         if again:
             await self._close()
-            await asyncio.sleep(AGAIN_S)
         await self._reached("after confirm")
         return confirmed, again
 
@@ -195,8 +207,10 @@ class Relay:
         while True:
             try:
                 await self._open()
-                while await self._sweep_once(age_s):
-                    pass
+                self._unroutable = 0
+                last: Left | None = None
+                while page := await self._sweep_page(age_s, last):
+                    last = page
                 age_s = SWEEP_S
             except Exception as error:
                 if not _is_outage(error):
@@ -204,21 +218,23 @@ class Relay:
                 log.warning("sweep waits", error=_brief(error))
             await asyncio.sleep(SWEEP_S)
 
-    async def _sweep_once(self, age_s: float) -> bool:
-        self._unroutable = 0
+    async def _sweep_page(self, age_s: float, last: Left | None) -> Left | None:
+        """Publish the rows behind `last`, one by one where they are not confirmed together; returns the last of them."""
         async with self._engine.begin() as connection:
             held = {message.id for message in self._held}
-            rows = await outbox.left_behind(connection, self._tables, age_s, held, TOGETHER_MAX)
+            rows = await outbox.left_behind(connection, self._tables, age_s, last, held, TOGETHER_MAX)
             if not rows:
-                return False
+                return None
             log.info("outbox swept", messages=len(rows))
-            confirmed, _ = await self._publish(rows)
+            confirmed, again = await self._publish([row.message for row in rows])
+            for each in again:
+                confirmed += (await self._publish([each]))[0]
             await outbox.forget(connection, confirmed)
-        return len(confirmed) == TOGETHER_MAX
+        return rows[-1]
 
 
 def _is_outage(error: BaseException) -> bool:
-    return is_outage(error) or isinstance(error, CONNECTION_EXCEPTIONS)
+    return is_outage(error) or isinstance(error, (*CONNECTION_EXCEPTIONS, NotConfirmed))
 
 
 def _brief(error: BaseException) -> str:

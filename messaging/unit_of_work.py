@@ -42,6 +42,11 @@ class Arrived:
     origin: Origin
     redelivered: bool = False
 
+    @property
+    def came_again(self) -> bool:
+        """Whether this very delivery was handed out before, so that a message parked meanwhile stays parked."""
+        return self.redelivered and not self.origin.replayed
+
 
 @dataclass
 class _Done:
@@ -158,7 +163,7 @@ class UnitOfWork(Generic[State]):
             done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
             done.parked = [(content.reason, str(content.id)) for content, _ in parked]
-            await inbox.park(connection, domain.tables, {each.id: each.reason for each, _ in parked})
+            await inbox.park(connection, {each.id: each.reason for each, _ in parked})
             await outbox.keep(connection, domain.tables, done.messages)
             await self._reached("before commit")
         done.now = now
@@ -166,8 +171,11 @@ class UnitOfWork(Generic[State]):
 
     async def _receive(self, connection: AsyncConnection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], datetime]:
         """Note the messages in the inbox; returns those that are new, each once, and the database's time."""
-        travelled = [each.content.id for each in arrived if each.origin.exchange]
-        now, new = await inbox.receive(connection, travelled)
+        first = [each.content.id for each in arrived if each.origin.exchange and not each.came_again]
+        again = [each.content.id for each in arrived if each.came_again]
+        now, new = await inbox.receive(connection, first, parked_too=True)
+        if again:
+            new |= (await inbox.receive(connection, again, parked_too=False))[1]
         fresh = []
         for each in arrived:
             if not each.origin.exchange:
@@ -175,9 +183,9 @@ class UnitOfWork(Generic[State]):
             elif each.content.id in new:
                 new.discard(each.content.id)
                 fresh.append(each)
-        again = [each.content.id for each in arrived if each.redelivered]
-        if again:
-            await inbox.end_attempts(connection, again)
+        begun = [each.content.id for each in arrived if each.redelivered]
+        if begun:
+            await inbox.end_attempts(connection, begun)
         return fresh, now
 
     def _decide(self, state: State, message: Message, now: datetime, done: _Done) -> str | None:

@@ -20,7 +20,6 @@ from contracts.commands import CreditAccount
 from contracts.events import CoinsCredited
 from local.guard import throwaway_parts
 from local.parts import Parts
-from local.postgres import apart
 from local.processes import _descendants
 from local.service import Service
 from local.site import Site
@@ -28,7 +27,7 @@ from local.sources import PROJECT
 from provision import secrets
 from tests.service.facts import account_with
 from tests.service.probe import Probe
-from tests.service.sites import fresh, rows, until, value
+from tests.service.sites import fresh, until, value
 
 LINES_A_SECOND_MAX = 12
 STOP_S_MAX = 10.0
@@ -44,11 +43,8 @@ def own_parts() -> Iterator[Parts]:
 
 @pytest.fixture(scope="module")
 def site(own_parts: Parts) -> Site:
-    """A site on them, whose commits outlive a kill of the cluster: throwaway parts are quicker than that."""
-    made = fresh(own_parts)
-    durable = f'ALTER DATABASE "{made.prefix}user_service" SET synchronous_commit = on'
-    apart(rows(made, "user_service", durable))
-    return made
+    """A site on them."""
+    return fresh(own_parts)
 
 
 @pytest.fixture
