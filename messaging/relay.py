@@ -219,7 +219,7 @@ class Relay:
             await asyncio.sleep(SWEEP_S)
 
     async def _sweep_page(self, age_s: float, last: Left | None) -> Left | None:
-        """Publish the rows behind `last`, one by one where they are not confirmed together; returns the last of them."""
+        """Publish the rows behind `last`, one by one where not confirmed together; returns the last of them."""
         async with self._engine.begin() as connection:
             held = {message.id for message in self._held}
             rows = await outbox.left_behind(connection, self._tables, age_s, last, held, TOGETHER_MAX)
