@@ -14,7 +14,7 @@ import aio_pika
 from client import waiting
 from client.connection import Connection
 from client.errors import CommandRefused, NotAllowed, Unconfirmed, Unreachable
-from client.messages import own_id, parts
+from client.messages import own_id
 from client.questions import Questions
 from client.recent import Memory, Recent
 from contracts.base import Fact, Service
@@ -30,7 +30,7 @@ from contracts.commands import (
     PutPromo,
     RedeemPromo,
 )
-from contracts.envelope import Envelope, encode
+from contracts.envelope import Envelope, encode, parts
 from contracts.queries import OperationView, OrderView, OutcomeView, RedemptionView, ShowOutcome
 
 SEND_S_MAX = 15.0

@@ -11,7 +11,7 @@ from pydantic_core import to_json
 COINS_MAX = 2**53 - 1
 """The largest balance or amount, in coins: the largest integer that every JSON reader keeps exact (RFC 8259, 6)."""
 
-AFTER_MAX = 16
+AFTER_MAX = 256
 """How many earlier commands one command may name in `after`."""
 
 DURATION_S_MAX = 30 * 24 * 3600
@@ -62,7 +62,8 @@ class Fact(Contract):
 
     The class says where it travels: `type` is the CloudEvents type and the routing key, `exchange` the exchange
     of its only publisher, `consumers` the services that take it (none: it ends a saga or informs an outsider), and
-    `audience` who may send it, for commands. The saga it belongs to is the field that `saga_field` names.
+    `audience` who may send it, for commands. The saga it belongs to is the field that `saga_field` names;
+    `identity_fields` tell apart facts of one type in one saga.
     """
 
     type: ClassVar[str]
@@ -70,6 +71,7 @@ class Fact(Contract):
     consumers: ClassVar[tuple[Service, ...]] = ()
     audience: ClassVar[tuple[Audience, ...]] = ()
     saga_field: ClassVar[str]
+    identity_fields: ClassVar[tuple[str, ...]] = ()
     subject_field: ClassVar[str] = "account_id"
 
     @property
@@ -89,7 +91,8 @@ class Fact(Contract):
         A saga meets each type of event at most once, so saying an answer again is the same message, which the
         receiving inbox knows already.
         """
-        return uuid5(_HOLDFAST, f"{self.type}/{self.subject}/{self.saga}")
+        told_apart = "".join(f"/{getattr(self, name)}" for name in self.identity_fields)
+        return uuid5(_HOLDFAST, f"{self.type}/{self.subject}/{self.saga}{told_apart}")
 
     @classmethod
     def read(cls, data: dict[str, Any]) -> Self:

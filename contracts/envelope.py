@@ -21,7 +21,7 @@ BATCH = "application/cloudevents-batch+json"
 BODY_BYTES_MAX = 1024 * 1024
 """The largest message body that is read."""
 
-EVENTS_MAX = 1000
+EVENTS_MAX = 500
 """The most events in one batch that is read."""
 
 
@@ -50,10 +50,24 @@ _ENVELOPES = TypeAdapter(list[Envelope])
 
 
 def encode(envelopes: Sequence[Envelope]) -> tuple[str, bytes]:
-    """The content type and body that carry these events: single for one, a batch for several."""
+    """The content type and body of one message with these events: single for one, a batch for several."""
     if len(envelopes) == 1:
         return SINGLE, envelopes[0].model_dump_json(exclude_none=True).encode()
     return BATCH, _ENVELOPES.dump_json(list(envelopes), exclude_none=True)
+
+
+def parts(envelopes: Sequence[Envelope], bytes_max: int = BODY_BYTES_MAX) -> list[list[Envelope]]:
+    """The envelopes in as few messages as can be read, in their order, each with a body of up to `bytes_max` bytes."""
+    found: list[list[Envelope]] = []
+    room = 0
+    for envelope in envelopes:
+        size = len(envelope.model_dump_json(exclude_none=True).encode()) + 1
+        if not found or len(found[-1]) == EVENTS_MAX or size > room:
+            found.append([])
+            room = bytes_max - 2
+        found[-1].append(envelope)
+        room -= size
+    return found
 
 
 def split(content_type: str | None, body: bytes) -> list[Any]:

@@ -71,10 +71,11 @@ class CoinsRefused(_UserEvent):
 
     Reasons: `insufficient_coins`, `unknown_account`, `balance_limit` (the balance could exceed the largest one),
     `pending_limit` (too many operations wait or are in flight), `wait_deadline_passed`, `cancelled`, `order_failed`,
-    `promo_refused`.
+    `promo_refused`, `id_used` (the account has used the id for another operation).
     """
 
     type: ClassVar[str] = "coins.refused"
+    identity_fields: ClassVar[tuple[str, ...]] = ("kind",)
     consumers: ClassVar[tuple[Service, ...]] = ("order_service", "promo_service")
 
     account_id: AccountId

@@ -94,7 +94,10 @@ def bindings() -> tuple[Binding, ...]:
     for service in SERVICES:
         found.append(Binding(DEAD_EXCHANGE, dead_queue(service), service))
         found.append(Binding(REPLAY_EXCHANGE, inbox_queue(service), service))
-        found.append(Binding(QUERIES_EXCHANGE, queries_queue(service), f"{service}.#"))
+        found += [
+            Binding(QUERIES_EXCHANGE, queries_queue(service), f"{service}.{name}")
+            for name in queries.EVERY_SERVICE_QUERIES
+        ]
     found.append(Binding(UNROUTED_EXCHANGE, UNROUTED_QUEUE, "#"))
     found += [Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type) for query in queries.QUERIES.values()]
     return tuple(dict.fromkeys(found))

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
 
 EVENTS_TOGETHER_MAX = 500
 """Bounds one transaction; a busy service reaches it, an idle one handles each event at once."""
-PREFETCH = 500
+PREFETCH = 250
 """Deliveries the broker hands out before their acknowledgement, so that the next batch arrives while one is handled."""
 
 
@@ -101,8 +101,8 @@ async def _acknowledge(deliveries: list[AbstractIncomingMessage]) -> None:
 
     Where the channel is gone, the broker sends them again, and the inbox knows them.
     """
-    try:
-        for delivery in deliveries:
+    for delivery in deliveries:
+        try:
             await delivery.ack()
-    except CONNECTION_EXCEPTIONS as error:
-        log.info("acknowledgement lost, the messages come again", error=repr(error)[:200])
+        except CONNECTION_EXCEPTIONS as error:
+            log.info("acknowledgement lost, the message comes again", error=repr(error)[:200])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from pydantic_core import to_json
 
@@ -17,9 +17,10 @@ from contracts.envelope import SINGLE, Envelope, read, split
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One command or event, as a handler takes it. `trace`: its W3C trace context, if any."""
+    """One command or event, as a handler takes it. `key`: what the inbox knows it by. `trace`: its trace context."""
 
     id: UUID
+    key: UUID
     fact: Fact
     trace: str | None = None
     envelope: Envelope | None = None
@@ -33,6 +34,7 @@ class Unreadable:
     content_type: str
     body: bytes
     id: UUID
+    key: UUID
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reason", printable(self.reason))
@@ -52,7 +54,7 @@ class Announcement:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a delivery came in. `replayed`: an operator handed it back, so its routing key says nothing of its type."""
+    """Where a delivery came in first. `replayed`: an operator handed it back from the dead-letter queue."""
 
     exchange: str
     routing_key: str
@@ -66,7 +68,8 @@ def decode(body: bytes, origin: Origin, facts: Mapping[str, type[Fact]]) -> list
     try:
         contents = split(origin.content_type, body)
     except Malformed as error:
-        return [Unreadable(str(error), content_type, body, _id_of(body))]
+        content_id = _id_of(body)
+        return [Unreadable(str(error), content_type, body, content_id, inbox_key(origin.exchange, content_id))]
     return [_decode_one(content, origin, facts) for content in contents]
 
 
@@ -77,15 +80,25 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
         fact = facts.get(envelope.type)
         if fact is None:
             raise Malformed(f"type: {envelope.type!r} is not taken here; known types: {', '.join(sorted(facts))}")
-        if not origin.replayed and (origin.exchange, origin.routing_key) != (fact.exchange, fact.type):
+        if (origin.exchange, origin.routing_key) != (fact.exchange, fact.type):
             raise Malformed(
                 f"type: {envelope.type!r} came by exchange {origin.exchange!r}, routing key {origin.routing_key!r}; "
                 f"publish it to exchange {fact.exchange!r} with routing key {fact.type!r}"
             )
-        return Message(envelope.id, fact.read(envelope.data), envelope.traceparent, envelope)
+        key = inbox_key(origin.exchange, envelope.id)
+        return Message(envelope.id, key, fact.read(envelope.data), envelope.traceparent, envelope)
     except Malformed as error:
         body = to_json(content)
-        return Unreadable(str(error), SINGLE, body, envelope.id if envelope else _id_of(body))
+        content_id = envelope.id if envelope else _id_of(body)
+        return Unreadable(str(error), SINGLE, body, content_id, inbox_key(origin.exchange, content_id))
+
+
+def inbox_key(exchange: str, message_id: UUID) -> UUID:
+    """By which the inbox knows a message: an id counts only among those of its publisher, who owns the exchange.
+
+    Without that, a client could send a command under the id of an event that is still to come, and so suppress it.
+    """
+    return uuid5(message_id, exchange)
 
 
 def _id_of(body: bytes) -> UUID:
@@ -98,9 +111,12 @@ def announce(
 ) -> dict[str, list[Envelope]]:
     """The envelopes of what was announced, by type, in the order of announcement; what is said twice is sent once."""
     by_type: dict[str, list[Envelope]] = {}
-    once = {announcement.fact.announcement_id: (announcement, message) for announcement, message in announcements}
-    for announcement, message in once.values():
+    said: set[UUID] = set()
+    for announcement, message in announcements:
         fact = announcement.fact
+        if fact.announcement_id in said:
+            continue
+        said.add(fact.announcement_id)
         envelope = Envelope(
             specversion="1.0",
             id=fact.announcement_id,
@@ -119,7 +135,8 @@ def announce(
 
 def internal(fact: Fact) -> Message:
     """A message that a service sends itself, such as a deadline that passed; it never travels."""
-    return Message(uuid4(), fact)
+    message_id = uuid4()
+    return Message(message_id, message_id, fact)
 
 
 def printable(text: str) -> str:

@@ -11,13 +11,15 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Fact
-from contracts.envelope import Envelope, encode
+from contracts.envelope import encode, parts
 from contracts.topology import DEAD_EXCHANGE
 from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
 from messaging.tables import DeliveryTables
 
-EVENTS_PER_MESSAGE = 250
+BYTES_PER_MESSAGE = 512 * 1024
 """Keeps a message well under the largest body that is read."""
+CONTENT_TYPE_MAX = 80
+"""AMQP keeps it in 255 bytes, and a character takes up to three once it is made printable."""
 
 
 _FORGET = text("DELETE FROM outbox WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
@@ -47,25 +49,22 @@ def outgoing(announcements: Sequence[tuple[Announcement, Message]], source: str,
     for name, envelopes in announce(announcements, source, now).items():
         fact = types[name]
         headers = {} if fact.consumers else {"terminal": "true"}
-        starts = range(0, len(envelopes), EVENTS_PER_MESSAGE)
-        messages += [_message(fact, envelopes[start : start + EVENTS_PER_MESSAGE], headers) for start in starts]
+        messages += [
+            Outgoing(uuid4(), fact.exchange, fact.type, *encode(part), headers)
+            for part in parts(envelopes, BYTES_PER_MESSAGE)
+        ]
     return messages
-
-
-def _message(fact: type[Fact], envelopes: Sequence[Envelope], headers: dict[str, str]) -> Outgoing:
-    content_type, body = encode(envelopes)
-    return Outgoing(uuid4(), fact.exchange, fact.type, content_type, body, headers)
 
 
 def dead_letter(service: str, parked: Unreadable, origin: Origin, now: datetime) -> Outgoing:
     """The message that parks what could not be handled, with the reason and where it came from."""
     headers = {
         "reason": parked.reason[:1000],
-        "exchange": origin.exchange,
+        "exchange": printable(origin.exchange),
         "routing_key": printable(origin.routing_key),
         "parked_at": now.isoformat(),
     }
-    return Outgoing(uuid4(), DEAD_EXCHANGE, service, parked.content_type, parked.body, headers)
+    return Outgoing(uuid4(), DEAD_EXCHANGE, service, parked.content_type[:CONTENT_TYPE_MAX], parked.body, headers)
 
 
 async def keep(connection: AsyncConnection, tables: DeliveryTables, messages: Sequence[Outgoing]) -> None:

@@ -30,6 +30,8 @@ from messaging.checkpoints import Hook
 from messaging.consumer import PREFETCH, Consumer
 from messaging.database import engine
 from messaging.domain import Answerer, Domain, State
+from messaging.lenient import read_whatever_comes
+from messaging.message import inbox_key
 from messaging.metrics import Metrics
 from messaging.queries import Answering
 from messaging.relay import Relay
@@ -54,9 +56,13 @@ class ServiceInstance(Generic[State]):
     """One process's worth of a service. `hook` is told of each checkpoint that delivery reaches."""
 
     def __init__(self, domain: Domain[State], settings: ServiceSettings, hook: Hook | None = None) -> None:
+        read_whatever_comes()
         self.domain, self.settings = domain, settings
         name = str(domain.service)
         self.engine = engine(settings.database_url, name)
+        self.reader = engine(settings.database_url, f"{name} reader", pool_size=2).execution_options(
+            isolation_level="REPEATABLE READ", postgresql_readonly=True
+        )
         self.metrics = Metrics()
         self.tracer: Tracer = tracer(name)
         self.relay = Relay(settings.amqp_url, name, settings.broker_user, self.engine, domain.tables, hook)
@@ -66,7 +72,7 @@ class ServiceInstance(Generic[State]):
         self.web = Web(
             settings.http_host,
             settings.http_port,
-            self.problems,
+            self.health,
             self.refresh,
             self.metrics.registry,
             document(domain.service),
@@ -92,12 +98,8 @@ class ServiceInstance(Generic[State]):
         for task in self._tasks[1:]:
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
-        for subscriber in self.broker.subscribers:
-            try:
-                await asyncio.wait_for(subscriber.stop(), 1)
-            except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
-                log.info("consumer not cancelled", error=repr(error)[:200])
         await self.consumer.stop(within_s=3)
+        await self._close_channels()
         await self.relay.stop(drain_s=2)
         try:
             await asyncio.wait_for(self.broker.stop(), 2)
@@ -106,22 +108,42 @@ class ServiceInstance(Generic[State]):
         self.web.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.engine.dispose()
+        await self.reader.dispose()
         self.tracer.stop()
         log.info("stopped")
+
+    async def _close_channels(self) -> None:
+        """Hand back what was delivered and not handled, before the next consumer begins.
+
+        A consumer that is cancelled first lets its successor begin at once, with what comes after that.
+        """
+        for subscriber in self.broker.subscribers:
+            queue = getattr(subscriber, "_queue_obj", None)
+            if queue is None:
+                continue
+            try:
+                await asyncio.wait_for(queue.channel.close(), 1)
+            except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
+                log.info("channel not closed", error=repr(error)[:200])
 
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that never end while the service works."""
         return [self._tasks[0], *self._tasks[2:], *self.consumer.jobs, *self.relay.jobs]
 
     async def problems(self) -> list[str]:
-        """What keeps the service from working; empty if nothing does."""
+        """What keeps the service from working, as far as it knows without asking the database."""
         found = [problem for problem in (self.consumer.problem, self.relay.problem) if problem]
         if not await self._is_consuming():
             found.append("consumer: not consuming from the broker")
         ended = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
         found += [f"task failed: {error!r}" for error in ended if error]
+        return found
+
+    async def health(self) -> list[str]:
+        """The same, and whether the database answers."""
+        found = await self.problems()
         try:
-            async with asyncio.timeout(3), self.engine.connect() as connection:
+            async with asyncio.timeout(3), self.reader.connect() as connection:
                 await connection.execute(text("SELECT 1"))
         except Exception as error:
             found.append(f"database: {type(error).__name__}")
@@ -129,7 +151,7 @@ class ServiceInstance(Generic[State]):
 
     async def refresh(self) -> None:
         """Read the figures that the database holds into the metrics."""
-        async with self.engine.connect() as connection:
+        async with self.reader.connect() as connection:
             rows, age_s = await outbox.backlog(connection, self.domain.tables)
             figures = await self.domain.gauges(connection)
         self.metrics.set_gauge("outbox_rows", rows)
@@ -153,7 +175,7 @@ class ServiceInstance(Generic[State]):
             middlewares=(RabbitPrometheusMiddleware(registry=self.metrics.registry, app_name=name),),
         )
         own: dict[type[Query], Answerer] = {ShowStatus: self._status, ShowOutcome: self._outcome}
-        answering = Answering(name, {**self.domain.answers, **own}, self.engine, self.settings.broker_user)
+        answering = Answering(name, {**self.domain.answers, **own}, self.reader, self.settings.broker_user)
 
         @broker.subscriber(
             RabbitQueue(inbox_queue(name), declare=False),
@@ -223,7 +245,7 @@ class ServiceInstance(Generic[State]):
 
     async def _outcome(self, connection: AsyncConnection, query: Query) -> Contract:
         assert isinstance(query, ShowOutcome)
-        taken, reason = await inbox.outcome(connection, self.domain.tables, query.message_id)
+        taken, reason = await inbox.outcome(connection, self.domain.tables, inbox_key("commands", query.message_id))
         return OutcomeView(outcome="parked" if reason else "handled" if taken else "unknown", reason=reason)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -98,14 +98,14 @@ class UnitOfWork(Generic[State]):
 
     async def _by_attempts(self, arrived: Sequence[Arrived]) -> tuple[list[Arrived], list[Arrived]]:
         """Tell the redelivered messages that may have killed the service before from the rest."""
-        again = [each.content.id for each in arrived if each.redelivered and isinstance(each.content, Message)]
+        again = [each.content.key for each in arrived if each.redelivered and isinstance(each.content, Message)]
         if not again:
             return list(arrived), []
         begun = await self._begin_attempt(again, below=ATTEMPTS_ALONE)
         together: list[Arrived] = []
         alone: list[Arrived] = []
         for each in arrived:
-            suspect = each.redelivered and isinstance(each.content, Message) and each.content.id not in begun
+            suspect = each.redelivered and isinstance(each.content, Message) and each.content.key not in begun
             (alone if suspect else together).append(each)
         return together, alone
 
@@ -113,7 +113,7 @@ class UnitOfWork(Generic[State]):
         """Handle a message that may be the one that kills the service. Its neighbours are not counted with it."""
         message = each.content
         assert isinstance(message, Message)
-        attempts = (await self._begin_attempt([message.id]))[message.id]
+        attempts = (await self._begin_attempt([message.key]))[message.key]
         if attempts > ATTEMPTS_MAX and message.envelope:
             reason = f"begun {attempts - 1} times, and the service died each time"
             each = Arrived(_as_parked(message, message.envelope, reason), each.origin, each.redelivered)
@@ -163,7 +163,7 @@ class UnitOfWork(Generic[State]):
             done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
             done.parked = [(content.reason, str(content.id)) for content, _ in parked]
-            await inbox.park(connection, {each.id: each.reason for each, _ in parked})
+            await inbox.park(connection, {each.key: each.reason for each, _ in parked})
             await outbox.keep(connection, domain.tables, done.messages)
             await self._reached("before commit")
         done.now = now
@@ -171,8 +171,8 @@ class UnitOfWork(Generic[State]):
 
     async def _receive(self, connection: AsyncConnection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], datetime]:
         """Note the messages in the inbox; returns those that are new, each once, and the database's time."""
-        first = [each.content.id for each in arrived if each.origin.exchange and not each.came_again]
-        again = [each.content.id for each in arrived if each.came_again]
+        first = [each.content.key for each in arrived if each.origin.exchange and not each.came_again]
+        again = [each.content.key for each in arrived if each.came_again]
         now, new = await inbox.receive(connection, first, parked_too=True)
         if again:
             new |= (await inbox.receive(connection, again, parked_too=False))[1]
@@ -180,10 +180,10 @@ class UnitOfWork(Generic[State]):
         for each in arrived:
             if not each.origin.exchange:
                 fresh.append(each)
-            elif each.content.id in new:
-                new.discard(each.content.id)
+            elif each.content.key in new:
+                new.discard(each.content.key)
                 fresh.append(each)
-        begun = [each.content.id for each in arrived if each.redelivered]
+        begun = [each.content.key for each in arrived if each.redelivered]
         if begun:
             await inbox.end_attempts(connection, begun)
         return fresh, now
@@ -199,7 +199,7 @@ class UnitOfWork(Generic[State]):
             log.exception("handler failed", type=message.fact.type, id=str(message.id))
             return f"{type(error).__name__}: {str(error)[:300]}"
         done.handled.append(message)
-        cause = message if trace is None else Message(message.id, message.fact, trace, message.envelope)
+        cause = message if trace is None else replace(message, trace=trace)
         done.announced += [(each, cause) for each in announcements]
         return None
 
@@ -238,4 +238,4 @@ class UnitOfWork(Generic[State]):
 
 
 def _as_parked(message: Message, envelope: Envelope, reason: str) -> Unreadable:
-    return Unreadable(reason, SINGLE, envelope.model_dump_json(exclude_none=True).encode(), message.id)
+    return Unreadable(reason, SINGLE, envelope.model_dump_json(exclude_none=True).encode(), message.id, message.key)

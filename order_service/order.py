@@ -140,7 +140,7 @@ def _place(at: Situation, fact: Fact) -> Step:
 
 
 def _place_again(at: Situation, fact: Fact) -> Step:
-    """The same command again is answered as the order stands; the same id for something else is a contradiction."""
+    """The same command again is told how the order ended; the same id for something else is a contradiction."""
     assert isinstance(fact, PlaceOrder)
     order = at.order
     if order.item is None and order.account_id != fact.account_id:
@@ -155,17 +155,13 @@ def _place_again(at: Situation, fact: Fact) -> Step:
 
 
 def _say_again(at: Situation, fact: Fact) -> Step:
+    """How the order ended; nothing while it is open, since what was asked for it is in the outbox or beyond."""
     order = at.order
     of = {"order_id": order.id, "account_id": order.account_id}
     said: Fact
     match order.state:
-        case "unknown":
+        case "unknown" | "placed" | "reserved" | "confirmed":
             return Step(order, at.item)
-        case "placed" | "reserved":
-            left_s = (order.deadline - at.now).total_seconds() if order.deadline else at.deadline_s
-            said = OrderPlaced(order_id=order.id, account_id=order.account_id, amount=order.amount, hold_s=left_s)
-        case "confirmed":
-            said = OrderConfirmed.model_validate(of)
         case "completed":
             said = OrderCompleted.model_validate(of)
         case "failed":

@@ -109,7 +109,7 @@ def _why_not(at: Situation) -> str | None:
 
 
 def _redeem_again(at: Situation, fact: Fact) -> Step:
-    """The same command again is answered as the redemption stands; the same id for something else contradicts it."""
+    """The same command again is told how it ended; the same id for something else contradicts it."""
     assert isinstance(fact, RedeemPromo)
     redemption = at.redemption
     if (redemption.account_id, redemption.code) != (fact.account_id, fact.code):
@@ -119,9 +119,8 @@ def _redeem_again(at: Situation, fact: Fact) -> Step:
     match redemption.state:
         case "redeemed":
             said = PromoRedeemed.model_validate({**of, "added": redemption.added})
-        case "claimed" if at.promo is not None:
-            effect, wait_s = at.promo.effect, fact.wait_s or at.wait_s
-            said = PromoClaimed.model_validate({**of, "effect": effect, "wait_s": wait_s, "after": fact.after})
+        case "claimed":
+            return Step(redemption, at.promo)
         case _:
             said = PromoRefused.model_validate({**of, "reason": redemption.reason})
     return Step(redemption, at.promo, (said,))

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from contracts.base import COINS_MAX, Fact
-from contracts.events import AccountOpened, OperationWaiting
+from contracts.events import AccountOpened, CoinsRefused, OperationKind, OperationWaiting
 from user_service.operation import Interval, Operation, answer, answer_fact, span
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -117,8 +117,8 @@ def arrive(
 ) -> Step:
     """A credit, reserve, multiply or bonus arrives; `after` names operations that keep their place before it.
 
-    `operation` is `waiting`, its place is ignored. Arriving again, it is answered as it was. Raises `Conflict` if its
-    id was used for another operation.
+    `operation` is `waiting`, its place is ignored. Arriving again, it is answered as it was; under an id used for
+    another operation it is refused, and a credit raises `Conflict`.
     """
     passed = pass_time(account, now)
     known = passed.account.find(operation.id)
@@ -149,14 +149,18 @@ def capture(account: Account, operation_id: UUID, now: datetime, cause: str) -> 
             )
 
 
-def release(account: Account, operation_id: UUID, now: datetime, reason: str, cause: str) -> Step:
-    """Give a reservation back, or withdraw an operation that waits.
+def release(
+    account: Account, operation_id: UUID, now: datetime, reason: str, cause: str, kinds: frozenset[OperationKind]
+) -> Step:
+    """Give a reservation back, or withdraw an operation that waits, if it is of one of these kinds.
 
     Where it has not arrived yet, a tombstone is left, so that it is refused when it does. One that is settled stays.
     """
     passed = pass_time(account, now)
     known = passed.account.find(operation_id)
     match known:
+        case Operation(kind=kind) if kind is not None and kind not in kinds:
+            return passed
         case Operation(state="reserved"):
             settled = replace(known, state="released", deadline=None, reason=reason, cause=cause)
             return _then(passed, _settle(_put(passed.account, settled), facts=_said(account.id, settled)))
@@ -217,14 +221,22 @@ def _refuse_at_the_door(account: Account, operation: Operation, reason: str) -> 
 def _take_place(
     account: Account, operation: Operation, after: tuple[UUID, ...], now: datetime, limits: Limits
 ) -> Account:
-    """Put the operation where it was named, else at the end, and before it the places of those that it names."""
+    """Put the operation where it was named, else at the end, and before it the places of those that it names.
+
+    A place kept further back moves before it: what stands between was answered as if anything could come first.
+    """
     until = now + timedelta(seconds=limits.named_s)
-    names = [name for name in dict.fromkeys(after) if name != operation.id and account.find(name) is None]
-    named = [Operation(name, 0, None, 0, "named", until) for name in names]
     index = next((i for i, other in enumerate(account.log) if other.id == operation.id), len(account.log))
     front, back = account.log[:index], account.log[index + 1 :]
+    overdue = {other.id: other for other in back if other.state == "named" and other.id in after}
+    named = [
+        overdue.get(name) or Operation(name, 0, None, 0, "named", until)
+        for name in dict.fromkeys(after)
+        if name in overdue or (name != operation.id and account.find(name) is None)
+    ]
     if index < len(account.log) and not named:
         return replace(account, log=(*front, replace(operation, place=account.log[index].place), *back))
+    back = tuple(other for other in back if other.id not in overdue)
     places = account.places
     moved = []
     for each in (*named, operation, *back):
@@ -299,12 +311,18 @@ def _then(first: Step, second: Step) -> Step:
 
 
 def _answer_again(account: Account, known: Operation, again: Operation) -> tuple[Fact, ...]:
-    if known.kind is not None and (known.kind, known.size) != (again.kind, again.size):
+    """What an operation is told that arrives under an id that is known: its answer, or that the id is used.
+
+    A credit under a used id is a client's mistake and raises `Conflict`; the others belong to a saga that must end.
+    """
+    if known.kind is None:
+        return _said(account.id, replace(known, kind=again.kind))
+    if (known.kind, known.size) == (again.kind, again.size):
+        return (_waiting_fact(account, known),) if known.state == "waiting" else _said(account.id, known)
+    if again.kind is None or again.kind == "credit":
         was, now = f"{known.kind} {known.size}", f"{again.kind} {again.size}"
         raise Conflict(f"id {known.id} of account {account.id} was used for {was}, now for {now}; use a new id")
-    if known.state == "waiting":
-        return (_waiting_fact(account, known),)
-    return _said(account.id, replace(known, kind=again.kind))
+    return (CoinsRefused(account_id=account.id, operation_id=known.id, kind=again.kind, reason="id_used"),)
 
 
 def _waiting_fact(account: Account, operation: Operation) -> Fact:

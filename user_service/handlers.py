@@ -31,6 +31,8 @@ from user_service.store import Accounts
 from user_service.tables import delivery
 
 DUE_TOGETHER_MAX = 500
+ORDERS: frozenset[OperationKind] = frozenset(("reserve",))
+PROMOS: frozenset[OperationKind] = frozenset(("multiply", "bonus"))
 
 
 class AccountHandlers:
@@ -89,11 +91,11 @@ def decide(account: Account, message: Message, now: datetime, limits: Limits) ->
         case OrderConfirmed() as order:
             return capture(account, order.order_id, now, cause)
         case OrderFailed() as order:
-            return release(account, order.order_id, now, "order_failed", cause)
+            return release(account, order.order_id, now, "order_failed", cause, ORDERS)
         case OrderCancelled() as order:
-            return release(account, order.order_id, now, "cancelled", cause)
+            return release(account, order.order_id, now, "cancelled", cause, ORDERS)
         case PromoRefused() as promo:
-            return release(account, promo.redemption_id, now, "promo_refused", cause)
+            return release(account, promo.redemption_id, now, "promo_refused", cause, PROMOS)
         case DeadlinePassed():
             return pass_time(account, now)
         case other:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, String, TextClause, Uuid, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import ARRAY, Row, String, TextClause, Uuid, bindparam, case, delete, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -138,6 +138,10 @@ _KEEP = _UPSERT.on_conflict_do_update(
         column.name: _UPSERT.excluded[column.name]
         for column in operations.c
         if column.name not in ("account_id", "operation_id", "arrived_at", "trace")
+    }
+    | {
+        "trace": func.coalesce(operations.c.trace, _UPSERT.excluded.trace),
+        "arrived_at": case((operations.c.state == "named", func.clock_timestamp()), else_=operations.c.arrived_at),
     },
 )
 

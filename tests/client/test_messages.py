@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 
 from client.client import Client
-from client.messages import own_id, parts
+from client.messages import own_id
 from client.session import in_cli_words
 from contracts.base import explain
 from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder
-from contracts.envelope import BODY_BYTES_MAX, EVENTS_MAX, encode
+from contracts.envelope import BODY_BYTES_MAX, EVENTS_MAX, encode, parts
 
 CLIENT = Client("amqp://client:secret@127.0.0.1:1/nowhere")
 
@@ -23,7 +23,7 @@ def test_a_few_commands_are_one_message() -> None:
 
 
 def test_many_commands_are_several_messages_each_small_enough() -> None:
-    after = tuple(uuid4() for _ in range(16))
+    after = tuple(uuid4() for _ in range(40))
     order = PlaceOrder(order_id=uuid4(), account_id="a" * 64, item="b" * 64, after=after)
     envelopes = [CLIENT._envelope(order) for _ in range(2 * EVENTS_MAX)]
     found = parts(envelopes)

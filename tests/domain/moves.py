@@ -17,6 +17,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from typing import get_args
 from uuid import UUID
 
 from contracts.base import Fact
@@ -37,6 +38,8 @@ from user_service.operation import UNBOUNDED, Operation
 
 START = datetime(2030, 1, 1, tzinfo=UTC)
 NO_LIMITS = rules.Limits()
+ANY_KIND: frozenset[OperationKind] = frozenset(get_args(OperationKind))
+
 ARRIVALS: dict[str, OperationKind] = {
     "credit": "credit",
     "bonus": "bonus",
@@ -115,9 +118,9 @@ def play(account: rules.Account, move: Move, limits: rules.Limits) -> rules.Step
         case "capture":
             return rules.capture(account, id_of(move.name), now, "order.confirmed")
         case "release":
-            return rules.release(account, id_of(move.name), now, "order_failed", "order.failed")
+            return rules.release(account, id_of(move.name), now, "order_failed", "order.failed", ANY_KIND)
         case "cancel":
-            return rules.release(account, id_of(move.name), now, "cancelled", "order.cancelled")
+            return rules.release(account, id_of(move.name), now, "cancelled", "order.cancelled", ANY_KIND)
         case "sweep":
             return rules.pass_time(account, now)
         case other:

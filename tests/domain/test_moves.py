@@ -233,11 +233,11 @@ d expired 10; a expired 20
         5  capture  b                -> b released 10
            balance 30 | 30..30 |
     """,
-    "an id that was used for another operation is a conflict": """
+    "an id that was used for another operation is a conflict, or refused where a saga must end": """
         0  open                      -> opened
         0  credit   c 50             -> c credited 50
         1  credit   c 51             -> conflict
-        1  reserve  c 50 for 9       -> conflict
+        1  reserve  c 50 for 9       -> c refused id_used
         1  capture  c                -> conflict
            balance 50 | 50..50 |
     """,

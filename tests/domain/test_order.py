@@ -24,7 +24,7 @@ ID = UUID(int=7)
 
 INSTANT = """
 event      | unknown             | placed                        | confirmed                  | completed             | failed                | cancelled
-place      | placed order.placed | = order.placed                | = order.confirmed          | = order.completed     | = order.failed        | = order.cancelled
+place      | placed order.placed | .                | .          | = order.completed     | = order.failed        | = order.cancelled
 cancel     | cancelled order.cancelled | cancelled order.cancelled | = order.cancel_refused   | = order.cancel_refused | = order.cancel_refused | = order.cancelled
 reserved   | !                   | confirmed order.confirmed stock- | .                       | .                     | = order.failed        | = order.cancelled
 refused    | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
@@ -38,7 +38,7 @@ deadline   | .                   | .                             | .            
 
 EXTERNAL = """
 event      | placed                         | reserved                  | confirmed
-place      | = order.placed                 | = order.placed            | = order.confirmed
+place      | .                 | .            | .
 cancel     | cancelled order.cancelled      | cancelled order.cancelled | = order.cancel_refused
 reserved   | reserved fulfilment.requested  | .                         | .
 refused    | failed order.failed            | failed order.failed       | failed order.failed

@@ -24,7 +24,7 @@ PROMO = Promo("X2", Multiply(factor=2), None, None, 3, uses=1)
 
 EXPECTED = """
 event      | unknown                     | claimed                     | redeemed         | refused
-redeem     | claimed promo.claimed use+  | = promo.claimed             | = promo.redeemed | = promo.refused
+redeem     | claimed promo.claimed use+  | .                           | = promo.redeemed | = promo.refused
 multiplied | !                           | redeemed promo.redeemed     | .                | !
 credited   | !                           | redeemed promo.redeemed     | .                | !
 refused    | .                           | refused promo.refused use-  | !                | .

@@ -121,7 +121,10 @@ class Witness:
         if move.name not in self.kept_until:
             self.order.append(move.name)
         for name in dict.fromkeys(move.after):
-            if not (name == move.name or name in self.order or name in self.turned_away):
+            if name in self.kept_until and self.order.index(name) > self.order.index(move.name):
+                self.order.remove(name)
+                self.order.insert(self.order.index(move.name), name)
+            elif not (name == move.name or name in self.order or name in self.turned_away):
                 self.order.insert(self.order.index(move.name), name)
                 self.kept_until[name] = move.at + int(self.limits.named_s)
         self.kept_until.pop(move.name, None)
