@@ -67,6 +67,7 @@ class OrderRow:
     account_id: str
     amount: int
     state: str
+    placed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class RedemptionRow:
     code: str
     state: str
     added: int | None
+    claimed_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

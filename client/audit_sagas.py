@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from client.audit_account import OPEN
 from client.audit_rows import Books, Finding, OperationRow, OrderRow, Promos, RedemptionRow
 
 OVERDUE_S = 60.0
-"""How long after its deadline an operation may be open while its order or redemption has ended."""
+"""How long after its deadline an operation may be open while its order or redemption has ended, and how long a saga may
+be open while its operation is not."""
 
 ORDER_OPEN = ("placed", "reserved", "confirmed")
 SPENT, EFFECTIVE = ("captured",), ("multiplied", "credited")
@@ -82,6 +83,8 @@ def _order(order: OrderRow, operation: OperationRow | None, books: Books) -> Ite
         yield Mismatch(order.order_id, Finding(order.account_id, what, expected, found))
     elif order.state in ("placed", "reserved") and found in SPENT:
         yield Mismatch(order.order_id, Finding(order.account_id, what, "not captured yet", found))
+    elif order.state in ORDER_OPEN and _stranded(operation, order.placed_at, books):
+        yield Mismatch(order.order_id, Finding(order.account_id, what, "open, or the order ended", found))
 
 
 def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books: Books) -> Iterator[Mismatch]:
@@ -97,6 +100,14 @@ def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books
             yield Mismatch(saga, Finding(account, what, f"{redemption.added} added", f"{operation.delta} added"))
     elif redemption.state == "refused" and (found in EFFECTIVE or _overdue(operation, books)):
         yield Mismatch(saga, Finding(account, what, "refused or none", found))
+    elif redemption.state == "claimed" and _stranded(operation, redemption.claimed_at, books):
+        yield Mismatch(saga, Finding(account, what, "waiting, or the redemption ended", found))
+
+
+def _stranded(operation: OperationRow | None, began_at: datetime, books: Books) -> bool:
+    """Whether the saga began long ago and its operation is not open: nothing is left that would end the saga."""
+    old = began_at + timedelta(seconds=OVERDUE_S) < books.users.now
+    return old and (operation is None or operation.state not in OPEN)
 
 
 def _overdue(operation: OperationRow | None, books: Books) -> bool:

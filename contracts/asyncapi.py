@@ -60,13 +60,12 @@ def page(service: Service) -> str:
     """The service's document as a page that needs nothing from elsewhere."""
     content = document(service)
     rows = []
-    for name, operation in content["operations"].items():
+    for operation in content["operations"].values():
         channel = content["channels"][operation["channel"]["$ref"].rsplit("/", 1)[1]]
         rows.append(
             f"<tr><td>{operation['action']}</td><td><code>{html.escape(channel['address'])}</code></td>"
             f"<td>{html.escape(channel['x-exchange'])}</td><td>{html.escape(channel['description'])}</td></tr>"
         )
-        del name
     return (
         f"<!doctype html><meta charset='utf-8'><title>{service}</title>"
         "<style>body{font:15px system-ui;margin:2em;max-width:70em}td{padding:.3em .8em;vertical-align:top}"

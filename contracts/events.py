@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from contracts.base import (
     AccountId,
@@ -23,6 +23,9 @@ from contracts.base import (
     Service,
 )
 from contracts.commands import PromoEffect
+
+WAITS_FOR_MAX = 20
+"""How many of the operations that another waits for are told."""
 
 OperationKind = Literal["credit", "reserve", "multiply", "bonus"]
 
@@ -132,8 +135,8 @@ class CoinsMultiplied(_UserEvent):
 class OperationWaiting(_UserEvent):
     """The operation's answer still depends on how others end.
 
-    `position`: how many operations of the account stand before it, each open or not yet folded. `waits_for`: those of
-    them that are open, in order. `deadline`: when it will be answered at the latest.
+    `position`: how many operations of the account stand before it, each open or not yet folded. `waits_for`: the first
+    of them that are open, in order. `deadline`: when it will be answered at the latest.
     """
 
     type: ClassVar[str] = "operation.waiting"
@@ -142,7 +145,7 @@ class OperationWaiting(_UserEvent):
     operation_id: UUID
     kind: OperationKind
     position: Count
-    waits_for: tuple[UUID, ...]
+    waits_for: Annotated[tuple[UUID, ...], Field(max_length=WAITS_FOR_MAX)]
     deadline: AwareDatetime | None
 
 

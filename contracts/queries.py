@@ -43,7 +43,7 @@ class PendingView(Contract):
     amount: int | None = Field(description="Coins, for credit, reserve and bonus.")
     factor: int | None = Field(description="For multiply.")
     deadline: datetime | None = Field(description="When it ends or is answered at the latest by its own deadline.")
-    waits_for: tuple[UUID, ...] = Field(description="The open operations before it, if it waits.")
+    waits_for: tuple[UUID, ...] = Field(description="The first of the open operations before it, if it waits.")
     waits_until: datetime | None = Field(description="When it is answered at the latest, if it waits.")
 
 

@@ -25,6 +25,9 @@ UNROUTED_EXCHANGE = "unrouted"
 """The alternate exchange of `commands`: what no service takes."""
 UNROUTED_QUEUE = "unrouted.dead"
 
+MESSAGE_BYTES_MAX = 2 * 1024 * 1024
+"""What the broker takes at all. A body above `BODY_BYTES_MAX` but below this is parked with its reason."""
+
 DELIVERY_LIMIT = 50
 """Deliveries after which the broker dead-letters a message. High, because a killed consumer raises the count of every
 message it had prefetched; a message that crashes its service is found by the attempts counted in the database."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from contracts.topology import MESSAGE_BYTES_MAX
 from local import sources
 from local.account import unprivileged
 from local.processes import Process, StartError, start_on_free_port
@@ -170,6 +171,7 @@ class Broker:
             "default_pass": self._settings[broker_password("admin")],
             "vm_memory_high_watermark.absolute": "1GiB",
             "disk_free_limit.absolute": "200MB",
+            "max_message_size": str(MESSAGE_BYTES_MAX),
             "log.console.level": "info",
         }
         configuration, plugins = self._state / "rabbitmq.conf", self._state / "enabled_plugins"

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from uuid import UUID
 
 from contracts.base import COINS_MAX, Fact
-from contracts.events import AccountOpened, CoinsRefused, OperationKind, OperationWaiting
+from contracts.events import WAITS_FOR_MAX, AccountOpened, CoinsRefused, OperationKind, OperationWaiting
 from user_service.operation import Interval, Operation, answer, answer_fact, span
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -333,7 +333,7 @@ def _waiting_fact(account: Account, operation: Operation) -> Fact:
         operation_id=operation.id,
         kind=operation.kind,
         position=position,
-        waits_for=ahead,
+        waits_for=ahead[:WAITS_FOR_MAX],
         deadline=until,
     )
 

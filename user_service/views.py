@@ -8,6 +8,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Contract
+from contracts.events import WAITS_FOR_MAX
 from contracts.queries import (
     AccountView,
     HistoryView,
@@ -108,7 +109,7 @@ def _pending(account: Account, operation: Operation) -> PendingView:
         amount=_amount(operation),
         factor=operation.size if operation.kind == "multiply" else None,
         deadline=operation.deadline,
-        waits_for=ahead if waits else (),
+        waits_for=ahead[:WAITS_FOR_MAX] if waits else (),
         waits_until=until if waits else None,
     )
 

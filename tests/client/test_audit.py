@@ -36,8 +36,9 @@ PAST = (
     OperationRow("alice", PROMO, False, 3, "multiply", 2, "multiplied", None, 30),
 )
 USERS = Users(NOW, (AccountRow("alice", 60, 3),), PAST, LINES)
-ORDERS = (OrderRow(ORDER, "alice", 20, "completed"),)
-PROMOS = Promos((CodeRow("DOUBLE", 1),), (RedemptionRow(PROMO, "alice", "DOUBLE", "redeemed", 30),))
+ORDERS = (OrderRow(ORDER, "alice", 20, "completed", NOW),)
+REDEMPTION = RedemptionRow(PROMO, "alice", "DOUBLE", "redeemed", 30, NOW)
+PROMOS = Promos((CodeRow("DOUBLE", 1),), (REDEMPTION,))
 BOOKS = Books(USERS, ORDERS, PROMOS)
 
 
@@ -178,3 +179,16 @@ def test_uses_of_codes_are_those_of_their_redemptions() -> None:
     assert [each.what for each in promo_findings(Promos((CodeRow("DOUBLE", 2),), twice))] == ["redemptions of DOUBLE"]
     refused = (*PROMOS.redemptions, replace(PROMOS.redemptions[0], redemption_id=LATER, state="refused"))
     assert not list(promo_findings(Promos(PROMOS.codes, refused)))
+
+
+@pytest.mark.parametrize(("minutes", "findings"), [(5, 1), (0, 0)])
+@pytest.mark.parametrize("known", [True, False])
+def test_a_saga_that_nothing_will_end_is_found_once_it_is_old(minutes: int, findings: int, known: bool) -> None:
+    users = USERS if known else replace(USERS, operations=())
+    began_at = NOW - timedelta(minutes=minutes)
+    order = replace(ORDERS[0], state="confirmed", placed_at=began_at)
+    claimed = replace(REDEMPTION, state="claimed", added=None, claimed_at=began_at)
+    open_order = Books(users, (order,), PROMOS if known else Promos((), ()))
+    open_redemption = Books(users, ORDERS if known else (), Promos((CodeRow("DOUBLE", 1),), (claimed,)))
+    assert len(list(saga_mismatches(open_order))) == findings
+    assert len(list(saga_mismatches(open_redemption))) == findings

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from pathlib import Path
 from typing import Any
 
 from contracts import topology
@@ -85,3 +86,8 @@ def test_passwords_are_there_as_salted_hashes_only() -> None:
 def test_only_the_operator_can_log_in_to_the_ui() -> None:
     assert {name for name, row in by_name("users").items() if row["tags"]} == {"operator"}
     assert by_name("users")["operator"]["tags"] == ["monitoring"]
+
+
+def test_the_broker_in_compose_takes_messages_as_large_as_the_native_one() -> None:
+    configuration = (Path(__file__).parents[2] / "provision/rabbitmq.conf").read_text()
+    assert configuration == f"max_message_size = {topology.MESSAGE_BYTES_MAX}\n"
