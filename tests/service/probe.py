@@ -115,8 +115,9 @@ class Probe:
         return [each.id for each in envelopes]
 
     async def replay(self, service: Service, parked: Parked) -> None:
-        """Hand a dead letter back, as an operator does."""
-        await self.publish("operator", REPLAY_EXCHANGE, service, parked.body, parked.content_type)
+        """Hand a dead letter back, as an operator does: with the exchange and routing key that it came by."""
+        came_by = {name: parked.headers[name] for name in ("exchange", "routing_key")}
+        await self.publish("operator", REPLAY_EXCHANGE, service, parked.body, parked.content_type, headers=came_by)
 
     def announced(self, kind: type[Fact], saga: UUID | str | None = None) -> list[Envelope]:
         """What was heard so far of this type, of this saga or of all, in the order of arrival."""

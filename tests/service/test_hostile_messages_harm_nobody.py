@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, RedeemPromo
+from contracts.base import COINS_MAX
+from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, RedeemPromo
 from contracts.envelope import BATCH, BODY_BYTES_MAX, SINGLE
 from contracts.events import CoinsCredited, CoinsRefused, OrderFailed, OrderPlaced, PromoRefused
 from local.site import Site
@@ -112,12 +114,15 @@ async def test_more_than_an_account_can_hold_is_refused(probe: Probe) -> None:
 
 @pytest.mark.usefixtures("orders")
 async def test_an_unknown_item_and_a_sum_beyond_all_coins_fail_the_order(probe: Probe) -> None:
-    item = await item_with(probe, 10**6)
-    unknown, much = uuid4(), uuid4()
+    dear, unknown, much, affordable = f"item-{uuid4()}", uuid4(), uuid4(), uuid4()
+    await probe.send(PutItem(item=dear, price=COINS_MAX // 3 + 1, stock=10))
     await probe.send(PlaceOrder(order_id=unknown, account_id="buyer", item="no-such-item"))
     assert (await probe.hear(OrderFailed, unknown))["reason"] == "unknown_item"
-    await probe.send(PlaceOrder(order_id=much, account_id="buyer", item=item, quantity=10**6))
-    await probe.hear(OrderPlaced, much)
+    await probe.send(PlaceOrder(order_id=much, account_id="buyer", item=dear, quantity=3))
+    assert (await probe.hear(OrderFailed, much))["reason"] == "amount_limit"
+    await probe.send(PlaceOrder(order_id=affordable, account_id="buyer", item=dear, quantity=2))
+    assert (await probe.hear(OrderPlaced, affordable))["amount"] == 2 * (COINS_MAX // 3 + 1)
+    assert not probe.announced(OrderPlaced, much)
 
 
 @pytest.mark.usefixtures("promos")
@@ -146,7 +151,7 @@ async def test_a_parked_message_is_handled_when_it_is_sent_right(probe: Probe) -
     wrong = envelope(CreditAccount(credit_id=credit_id, account_id=account, amount=5))
     await probe.publish("client", "commands", "account.credit", wrong.model_dump_json().encode(), "text/plain")
     parked = await probe.park("user_service.dead", str(credit_id))
-    await probe.publish("operator", "replay", "user_service", parked.body, SINGLE)
+    await probe.replay("user_service", replace(parked, content_type=SINGLE))
     await probe.hear(CoinsCredited, credit_id)
 
 

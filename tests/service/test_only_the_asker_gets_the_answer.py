@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
+from aio_pika.exceptions import PublishError
 from structlog.testing import capture_logs
 
 from contracts.queries import ListCatalog, ShowAccount, ShowHistory, ShowPromo
@@ -53,11 +54,17 @@ async def test_the_other_services_answer_theirs(probe: Probe) -> None:
         ("account.history", json.dumps({"account_id": "a", "limit": 501}).encode(), "limit"),
         ("account.history", json.dumps({"account_id": "a", "before_seq": 10**30}).encode(), "before_seq"),
         ("operation.show", json.dumps({"account_id": "a", "operation_id": "x"}).encode(), "operation_id"),
-        ("user_service.nonsense", b"{}", "'user_service.nonsense' is not a question here; known: account.history"),
     ],
 )
 async def test_a_wrong_question_is_answered_with_what_is_wrong(probe: Probe, key: str, body: bytes, wrong: str) -> None:
     assert wrong in (await probe.ask_raw(key, body))["error"]
+
+
+@pytest.mark.usefixtures("users")
+@pytest.mark.parametrize("key", ["account.nonsense", "user_service.nonsense", "nobody.status", ""])
+async def test_an_unknown_question_comes_back_to_its_asker(probe: Probe, key: str) -> None:
+    with pytest.raises(PublishError, match="NO_ROUTE"):
+        await probe.ask_raw(key, b"{}")
 
 
 @pytest.mark.usefixtures("users")

@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from contracts.commands import PlaceOrder
+from contracts.commands import CreditAccount, PlaceOrder
 from contracts.events import CoinsCaptured, CoinsRefused, CoinsReserved, OperationWaiting, OrderCompleted
 from contracts.queries import ShowOutcome, ShowStatus
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
@@ -79,13 +79,14 @@ async def test_how_long_sagas_take_is_measured(probe: Probe, orders: Instance) -
 @pytest.mark.usefixtures("users")
 async def test_a_service_tells_of_itself_and_of_a_message_when_it_is_asked(probe: Probe, users: Instance) -> None:
     account = await account_with(probe, 1)
-    (handled,) = await probe.send(placed(account, uuid4(), amount=1))
+    (handled,) = await probe.send(CreditAccount(credit_id=uuid4(), account_id=account, amount=1))
+    (event,) = await probe.send(placed(account, uuid4(), amount=1))
     await probe.fence("user_service")
     status = ShowStatus()
     status_key, outcome_key = f"user_service.{status.type}", f"user_service.{ShowOutcome.type}"
     answer = (await probe.ask_raw(status_key, b""))["answer"]
     assert (answer["service"], answer["url"]) == ("user_service", users.url)
-    for message_id, outcome in ((handled, "handled"), (uuid4(), "unknown")):
+    for message_id, outcome in ((handled, "handled"), (event, "unknown"), (uuid4(), "unknown")):
         asked = json.dumps({"message_id": str(message_id)}).encode()
         assert (await probe.ask_raw(outcome_key, asked))["answer"]["outcome"] == outcome
 
