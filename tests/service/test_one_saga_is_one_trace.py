@@ -12,11 +12,19 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from contracts.commands import CancelOrder, PlaceOrder
-from contracts.events import CoinsReserved, OrderCancelled, OrderConfirmed, OrderPlaced
+from contracts.events import (
+    CoinsMultiplied,
+    CoinsReserved,
+    OperationWaiting,
+    OrderCancelled,
+    OrderConfirmed,
+    OrderFailed,
+    OrderPlaced,
+)
 from local.site import Site
 from local.sources import PROJECT
 from messaging.tracing import Tracer
-from tests.service.facts import account_with, item_with, placed, reserved
+from tests.service.facts import account_with, doubled, item_with, placed, reserved
 from tests.service.probe import Probe
 from tests.service.sites import make
 
@@ -30,6 +38,32 @@ async def test_without_an_exporter_the_context_passes_unchanged(probe: Probe) ->
     await probe.send(placed(account, order_id), trace=PARENT)
     await probe.hear(CoinsReserved, order_id)
     assert [each.traceparent for each in probe.announced(CoinsReserved, order_id)] == [PARENT]
+
+
+@pytest.mark.usefixtures("users")
+async def test_an_operation_named_before_it_came_has_the_trace_it_came_with(probe: Probe) -> None:
+    account, ahead, named, doubling = await account_with(probe, 50), uuid4(), uuid4(), uuid4()
+    await probe.send(placed(account, ahead, amount=40), trace=_trace(1))
+    await probe.send(doubled(account, doubling, after=(named,)), trace=_trace(2))
+    await probe.hear(OperationWaiting, doubling)
+    await probe.send(placed(account, named, amount=30), trace=_trace(3))
+    await probe.hear(OperationWaiting, named)
+    assert not probe.announced(CoinsReserved, named)
+    await probe.send(OrderFailed(order_id=ahead, account_id=account, reason="out_of_stock"), trace=_trace(4))
+    await probe.hear(CoinsReserved, named)
+    await probe.send(OrderConfirmed(order_id=named, account_id=account), trace=_trace(5))
+    assert (await probe.hear(CoinsMultiplied, doubling))["added"] == 20
+    for kind, saga, own in (
+        (OperationWaiting, doubling, _trace(2)),
+        (OperationWaiting, named, _trace(3)),
+        (CoinsReserved, named, _trace(3)),
+        (CoinsMultiplied, doubling, _trace(2)),
+    ):
+        assert {each.traceparent for each in probe.announced(kind, saga)} == {own}, kind.type
+
+
+def _trace(number: int) -> str:
+    return f"00-{number:032x}-{SPAN_ID}-01"
 
 
 def test_without_an_exporter_no_sdk_is_loaded() -> None:
