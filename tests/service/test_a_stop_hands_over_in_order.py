@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 from uuid import uuid4
 
+import pytest
+
+import messaging.consumer
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CoinsCredited, CoinsRefused
 from local.site import Site
@@ -15,6 +18,10 @@ from tests.service.sites import make, running, until, value
 
 PAIRS = 300
 """An opening and a credit each: more than a consumer is handed at once, so that a part is still in the queue."""
+APART = 100
+"""Openings between that of an account and its credit: wherever the backlog is cut, it is cut through many pairs."""
+BATCH = 60
+"""Leaves deliveries that the first was handed and did not begin."""
 
 
 class HeldTwice:
@@ -33,7 +40,10 @@ class HeldTwice:
                 await self.go[self.batches - 1].wait()
 
 
-async def test_no_credit_overtakes_the_opening_of_its_account(site: Site, probe: Probe) -> None:
+async def test_no_credit_overtakes_the_opening_of_its_account(
+    site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messaging.consumer, "EVENTS_TOGETHER_MAX", BATCH)
     held, later = HeldTwice(), 0
 
     async def counts(checkpoint: Checkpoint) -> None:
@@ -48,13 +58,17 @@ async def test_no_credit_overtakes_the_opening_of_its_account(site: Site, probe:
     pairs = [(f"handed-{uuid4()}", uuid4()) for _ in range(PAIRS)]
     async with running(site, "user_service", counts) as second:
         await until(second._is_consuming, "the second stands by")
-        for account, credit_id in pairs:
-            await probe.send(OpenAccount(account_id=account))
-            await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=7))
+        for i in range(PAIRS + APART):
+            if i < PAIRS:
+                await probe.send(OpenAccount(account_id=pairs[i][0]))
+            if i >= APART:
+                account, credit_id = pairs[i - APART]
+                await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=7))
         await until(lambda: first.consumer._deliveries.qsize() == PREFETCH - 1, "the first was handed all it may be")
         held.go[0].set()
         async with asyncio.timeout(30):
             await held.taken[1].wait()
+        assert first.consumer._deliveries.qsize() == PREFETCH - 1 - BATCH
         assert later == 0
         stopping = asyncio.create_task(first.stop())
         await until(lambda: first.consumer._stopping, "the first is told to stop")
