@@ -43,7 +43,10 @@ class NotConfirmed(Exception):
 
 
 class Relay:
-    """Publishes handed-over messages in their order, and sweeps the outbox for those that a crash left behind."""
+    """Publishes handed-over messages, and sweeps the outbox for those that a crash left behind.
+
+    In their order, except for what the broker does not take at first: that follows when it does.
+    """
 
     def __init__(
         self, url: str, name: str, user: str, engine: AsyncEngine, tables: DeliveryTables, hook: Hook | None = None

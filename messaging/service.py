@@ -28,7 +28,7 @@ from contracts.topology import inbox_queue, queries_queue
 from messaging import inbox, logs, outbox
 from messaging.checkpoints import Hook
 from messaging.consumer import PREFETCH, Consumer
-from messaging.database import engine
+from messaging.database import engine, is_outage
 from messaging.domain import Answerer, Domain, State
 from messaging.lenient import read_whatever_comes
 from messaging.message import inbox_key
@@ -150,10 +150,17 @@ class ServiceInstance(Generic[State]):
         return found
 
     async def refresh(self) -> None:
-        """Read the figures that the database holds into the metrics."""
-        async with self.reader.connect() as connection:
-            rows, age_s = await outbox.backlog(connection, self.domain.tables)
-            figures = await self.domain.gauges(connection)
+        """Read the figures that the database holds into the metrics; while it is away, they stay as last seen."""
+        try:
+            async with asyncio.timeout(3), self.reader.connect() as connection:
+                rows, age_s = await outbox.backlog(connection, self.domain.tables)
+                figures = await self.domain.gauges(connection)
+        except Exception as error:
+            if not is_outage(error):
+                raise
+            self.metrics.set_gauge("database_up", 0)
+            return
+        self.metrics.set_gauge("database_up", 1)
         self.metrics.set_gauge("outbox_rows", rows)
         self.metrics.set_gauge("outbox_oldest_seconds", age_s)
         for name, value in figures.items():

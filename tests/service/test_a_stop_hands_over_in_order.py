@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -40,6 +40,16 @@ class HeldTwice:
                 await self.go[self.batches - 1].wait()
 
 
+async def _send_apart(probe: Probe, pairs: list[tuple[str, UUID]]) -> None:
+    """Each account's opening, and its credit so many messages later."""
+    for i in range(len(pairs) + APART):
+        if i < len(pairs):
+            await probe.send(OpenAccount(account_id=pairs[i][0]))
+        if i >= APART:
+            account, credit_id = pairs[i - APART]
+            await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=7))
+
+
 async def test_no_credit_overtakes_the_opening_of_its_account(
     site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -58,12 +68,7 @@ async def test_no_credit_overtakes_the_opening_of_its_account(
     pairs = [(f"handed-{uuid4()}", uuid4()) for _ in range(PAIRS)]
     async with running(site, "user_service", counts) as second:
         await until(second._is_consuming, "the second stands by")
-        for i in range(PAIRS + APART):
-            if i < PAIRS:
-                await probe.send(OpenAccount(account_id=pairs[i][0]))
-            if i >= APART:
-                account, credit_id = pairs[i - APART]
-                await probe.send(CreditAccount(credit_id=credit_id, account_id=account, amount=7))
+        await _send_apart(probe, pairs)
         await until(lambda: first.consumer._deliveries.qsize() == PREFETCH - 1, "the first was handed all it may be")
         held.go[0].set()
         async with asyncio.timeout(30):

@@ -64,6 +64,7 @@ async def test_the_database_goes_away_and_comes_back(own_parts: Parts, site: Sit
         async with _not_spinning(service):
             during = await _credit(probe, account, 20)
             await until(lambda: _problem(service, "database"), "the health page tells of the database")
+            assert "database_up 0.0" in await _metrics(service)
             late = site.service("user_service", 2)
             late.start(wait=False)
             await asyncio.to_thread(own_parts.postgres.start)
@@ -132,6 +133,14 @@ async def _credit(probe: Probe, account: str, times: int) -> list[UUID]:
     for each in sent:
         await probe.send(CreditAccount(credit_id=each, account_id=account, amount=1))
     return sent
+
+
+async def _metrics(service: Service) -> str:
+    def read() -> str:
+        with urlopen(f"{service.url}/metrics", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    return await asyncio.to_thread(read)
 
 
 async def _problem(service: Service, part: str) -> bool:
