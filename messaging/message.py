@@ -44,12 +44,22 @@ class Unreadable:
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """A fact to announce. `trace`: the context of its own saga, where that differs from that of the message handled.
-    `began_at`: set when the fact ends a saga, to measure how long it took.
+    `began_at`: set when the fact ends a saga, to measure how long it took. `again`: how often it was announced before
+    because no answer came.
     """
 
     fact: Fact
     trace: str | None = None
     began_at: datetime | None = None
+    again: int = 0
+
+    @property
+    def id(self) -> UUID:
+        """The message id. Said again for want of an answer it has another one: the inbox that it goes to may know the
+        first, although the answer was lost.
+        """
+        first = self.fact.announcement_id
+        return uuid5(first, f"again/{self.again}") if self.again else first
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +70,15 @@ class Origin:
     routing_key: str
     content_type: str | None
     replayed: bool = False
+    content_encoding: str | None = None
 
 
 def decode(body: bytes, origin: Origin, facts: Mapping[str, type[Fact]]) -> list[Message | Unreadable]:
     """The messages in a delivery. What cannot be read is returned with a reason that names the field and the remedy."""
     content_type = origin.content_type or ""
     try:
+        if origin.content_encoding:
+            raise Malformed(f"content_encoding: {origin.content_encoding!r}; send the body as it is, without one")
         contents = split(origin.content_type, body)
     except Malformed as error:
         content_id = _id_of(body)
@@ -114,12 +127,12 @@ def announce(
     said: set[UUID] = set()
     for announcement, message in announcements:
         fact = announcement.fact
-        if fact.announcement_id in said:
+        if announcement.id in said:
             continue
-        said.add(fact.announcement_id)
+        said.add(announcement.id)
         envelope = Envelope(
             specversion="1.0",
-            id=fact.announcement_id,
+            id=announcement.id,
             source=source,
             type=fact.type,
             subject=fact.subject,

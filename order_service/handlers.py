@@ -15,7 +15,16 @@ from contracts.topology import facts_for
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 from order_service import store, views
-from order_service.order import Contradiction, Item, Order, OrderDeadlinePassed, Situation, Step, decide
+from order_service.order import (
+    AnswerOverdue,
+    Contradiction,
+    Item,
+    Order,
+    OrderDeadlinePassed,
+    Situation,
+    Step,
+    decide,
+)
 from order_service.settings import Settings
 from order_service.store import Orders
 from order_service.tables import delivery
@@ -24,10 +33,12 @@ DUE_TOGETHER_MAX = 500
 
 
 class OrderHandlers:
-    """Handles messages about orders and the catalog. `deadline_s`: for orders that name none."""
+    """Handles messages about orders and the catalog. `deadline_s`: for orders that name none. `ask_again_s`: how long
+    the user service's answer is waited for before it is asked again.
+    """
 
-    def __init__(self, deadline_s: float) -> None:
-        self._deadline_s = deadline_s
+    def __init__(self, deadline_s: float, ask_again_s: float = 30.0) -> None:
+        self._deadline_s, self._ask_again_s = deadline_s, ask_again_s
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Orders:
         """Lock and read the orders and items that these messages are about."""
@@ -53,20 +64,25 @@ class OrderHandlers:
             state.orders[order_id] = step.order
         if step.item is not None and step.item is not state.items.get(step.item.name):
             state.items[step.item.name] = step.item
-        return [_announcement(step.order, fact) for fact in step.facts]
+        return [_announcement(step, fact) for fact in step.facts]
 
     async def save(self, connection: AsyncConnection, state: Orders) -> None:
         """Keep what changed."""
         await store.save(connection, state)
 
     async def due(self, connection: AsyncConnection) -> Sequence[Fact]:
-        """Orders whose deadline has passed."""
-        return [OrderDeadlinePassed(order_id=each) for each in await store.due(connection, DUE_TOGETHER_MAX)]
+        """Orders whose deadline has passed, and those whose answer is overdue."""
+        late = await store.due(connection, DUE_TOGETHER_MAX)
+        unanswered = await store.unanswered(connection, DUE_TOGETHER_MAX)
+        return [
+            *(OrderDeadlinePassed(order_id=each) for each in late),
+            *(AnswerOverdue(order_id=each) for each in unanswered),
+        ]
 
     def _decide(self, state: Orders, order: Order, fact: Fact, now: datetime) -> Step:
         name = fact.item if isinstance(fact, PlaceOrder) else order.item
         item = state.items.get(name) if name else None
-        return decide(Situation(order, item, now, self._deadline_s), fact)
+        return decide(Situation(order, item, now, self._deadline_s, self._ask_again_s), fact)
 
 
 def _order_id(fact: Fact) -> UUID | None:
@@ -77,9 +93,9 @@ def _order_id(fact: Fact) -> UUID | None:
     return found
 
 
-def _announcement(order: Order, fact: Fact) -> Announcement:
+def _announcement(step: Step, fact: Fact) -> Announcement:
     ends = isinstance(fact, OrderCompleted | OrderFailed | OrderCancelled)
-    return Announcement(fact, order.trace, order.placed_at if ends else None)
+    return Announcement(fact, step.order.trace, step.order.placed_at if ends else None, step.again)
 
 
 def domain(settings: Settings) -> Domain[Orders]:
@@ -88,7 +104,7 @@ def domain(settings: Settings) -> Domain[Orders]:
         service="order_service",
         facts=facts_for("order_service"),
         tables=delivery,
-        handlers=OrderHandlers(settings.deadline_s),
+        handlers=OrderHandlers(settings.deadline_s, settings.ask_again_s),
         answers=views.ANSWERS,
         gauges=views.gauges,
     )

@@ -28,6 +28,9 @@ from contracts.events import (
     OrderPlaced,
 )
 
+ASK_AGAIN_S_MAX = 3600.0
+"""The longest pause before the user service is asked again, in seconds."""
+
 State = Literal["unknown", "placed", "reserved", "confirmed", "completed", "failed", "cancelled"]
 Fulfilment = Literal["instant", "external"]
 
@@ -40,6 +43,17 @@ class OrderDeadlinePassed(Fact):
     """The order was not fulfilled in time. The service sends this to itself."""
 
     type: ClassVar[str] = "order.deadline_passed"
+    exchange: ClassVar[Exchange] = "order"
+    saga_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+
+
+class AnswerOverdue(Fact):
+    """The user service has not answered for a while: the question or its answer may be lost. Sent to itself, too."""
+
+    type: ClassVar[str] = "order.answer_overdue"
     exchange: ClassVar[Exchange] = "order"
     saga_field: ClassVar[str] = "order_id"
     subject_field: ClassVar[str] = "order_id"
@@ -60,7 +74,9 @@ class Item:
 @dataclass(frozen=True, slots=True)
 class Order:
     """An order. `amount`: coins to pay, 0 while unknown. `item` is None for one that was cancelled before it came.
-    `accepted`: an external fulfilment was accepted before the coins were reserved.
+    `accepted`: an external fulfilment was accepted before the coins were reserved. `after`: as in the command, kept
+    while `placed`. `asks` and `ask_again_at`: how often the present question to the user service was asked again, and
+    when it is next, if it is still open then.
     """
 
     id: UUID
@@ -75,25 +91,35 @@ class Order:
     placed_at: datetime | None = None
     accepted: bool = False
     trace: str | None = None
+    after: tuple[UUID, ...] = ()
+    asks: int = 0
+    ask_again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a move looks at: the order, its item (None: not in the catalog), the time and the default deadline."""
+    """What a move looks at: the order, its item (None: not in the catalog), the time and the default deadline.
+    `ask_again_s`: how long the first answer is waited for.
+    """
 
     order: Order
     item: Item | None
     now: datetime
     deadline_s: float = 900.0
+    ask_again_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event made of the order and of its item's stock, and what is announced."""
+    """What an event made of the order and of its item's stock, and what is announced.
+
+    `again`: not 0 if `facts` are a question that is asked again for the n-th time.
+    """
 
     order: Order
     item: Item | None
     facts: tuple[Fact, ...] = ()
+    again: int = 0
 
 
 Move = Callable[[Situation, Fact], Step]
@@ -104,6 +130,17 @@ def decide(at: Situation, fact: Fact) -> Step:
 
     Raises `Contradiction` where the fact cannot be true of the order.
     """
+    step = _decide(at, fact)
+    order = step.order
+    if order.state == at.order.state:
+        return step
+    asked = order.state in ("placed", "confirmed")
+    ask_again_at = at.now + timedelta(seconds=at.ask_again_s) if asked else None
+    after = order.after if order.state == "placed" else ()
+    return replace(step, order=replace(order, asks=0, ask_again_at=ask_again_at, after=after))
+
+
+def _decide(at: Situation, fact: Fact) -> Step:
     order = at.order
     if order.state in ("placed", "reserved") and order.deadline and order.deadline <= at.now:
         late = _fail(at, "deadline_passed")
@@ -126,6 +163,7 @@ def _place(at: Situation, fact: Fact) -> Step:
         state="placed",
         placed_at=at.now,
         deadline=at.now + timedelta(seconds=deadline_s),
+        after=fact.after,
     )
     if at.item is None:
         return _fail(replace(at, order=order), "unknown_item")
@@ -133,10 +171,13 @@ def _place(at: Situation, fact: Fact) -> Step:
     if amount > COINS_MAX:
         return _fail(replace(at, order=order), "amount_limit")
     order = replace(order, amount=amount, fulfilment=at.item.fulfilment)
-    placed = OrderPlaced(
-        order_id=order.id, account_id=order.account_id, amount=amount, hold_s=deadline_s, after=fact.after
+    return Step(order, at.item, (_placed(order, deadline_s),))
+
+
+def _placed(order: Order, hold_s: float) -> Fact:
+    return OrderPlaced(
+        order_id=order.id, account_id=order.account_id, amount=order.amount, hold_s=hold_s, after=order.after
     )
-    return Step(order, at.item, (placed,))
 
 
 def _place_again(at: Situation, fact: Fact) -> Step:
@@ -195,7 +236,11 @@ def _fulfil(at: Situation, fact: Fact) -> Step:
 
 def _confirm(at: Situation, fact: Fact) -> Step:
     order = replace(at.order, state="confirmed", deadline=None)
-    return Step(order, at.item, (OrderConfirmed(order_id=order.id, account_id=order.account_id),))
+    return Step(order, at.item, (_confirmed(order),))
+
+
+def _confirmed(order: Order) -> Fact:
+    return OrderConfirmed(order_id=order.id, account_id=order.account_id)
 
 
 def _accept(at: Situation, fact: Fact) -> Step:
@@ -251,6 +296,27 @@ def _overdue(at: Situation, fact: Fact) -> Step:
     return Step(at.order, at.item)
 
 
+def _place_overdue(at: Situation, fact: Fact) -> Step:
+    """Ask for the coins again, for the time that is left, and with the same places in `after`."""
+    assert at.order.deadline is not None
+    return _ask_again(at, _placed(at.order, (at.order.deadline - at.now).total_seconds()))
+
+
+def _confirm_overdue(at: Situation, fact: Fact) -> Step:
+    return _ask_again(at, _confirmed(at.order))
+
+
+def _ask_again(at: Situation, question: Fact) -> Step:
+    """Ask once more, and wait twice as long for the answer; nothing if another replica has just asked."""
+    order = at.order
+    if order.ask_again_at is None or at.now < order.ask_again_at:
+        return Step(order, at.item)
+    asks = order.asks + 1
+    pause_s = min(at.ask_again_s * 2 ** min(asks, 32), ASK_AGAIN_S_MAX)
+    asked = replace(order, asks=asks, ask_again_at=at.now + timedelta(seconds=pause_s))
+    return Step(asked, at.item, (question,), again=asks)
+
+
 def _cancel(at: Situation, fact: Fact) -> Step:
     assert isinstance(fact, CancelOrder)
     order = at.order
@@ -303,6 +369,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _contradict,
         FulfilmentRejected: _contradict,
         OrderDeadlinePassed: _ignore,
+        AnswerOverdue: _ignore,
     },
     "placed": {
         PlaceOrder: _place_again,
@@ -315,6 +382,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _accept_early,
         FulfilmentRejected: _reject,
         OrderDeadlinePassed: _overdue,
+        AnswerOverdue: _place_overdue,
     },
     "reserved": {
         PlaceOrder: _place_again,
@@ -327,6 +395,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _accept,
         FulfilmentRejected: _reject,
         OrderDeadlinePassed: _overdue,
+        AnswerOverdue: _ignore,
     },
     "confirmed": {
         PlaceOrder: _place_again,
@@ -339,6 +408,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _ignore,
         FulfilmentRejected: _contradict,
         OrderDeadlinePassed: _ignore,
+        AnswerOverdue: _confirm_overdue,
     },
     "completed": {
         PlaceOrder: _place_again,
@@ -351,6 +421,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _ignore,
         FulfilmentRejected: _contradict,
         OrderDeadlinePassed: _ignore,
+        AnswerOverdue: _ignore,
     },
     "failed": {
         PlaceOrder: _place_again,
@@ -363,6 +434,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _say_again,
         FulfilmentRejected: _ignore,
         OrderDeadlinePassed: _ignore,
+        AnswerOverdue: _ignore,
     },
     "cancelled": {
         PlaceOrder: _place_again,
@@ -375,6 +447,11 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         FulfilmentAccepted: _say_again,
         FulfilmentRejected: _ignore,
         OrderDeadlinePassed: _ignore,
+        AnswerOverdue: _ignore,
     },
 }
-"""What every state does with every event: early, late and doubled ones included."""
+"""What every state does with every event: early, late and doubled ones included.
+
+`reserved` asks nobody again: whoever fulfils has till the deadline, which ends the order even if they never heard of it
+(`fulfilment.requested` purged from a warehouse's queue).
+"""

@@ -9,14 +9,18 @@ from pydantic_settings import SettingsConfigDict
 
 from contracts.base import DURATION_S_MAX
 from messaging.settings import MigrationSettings, ServiceSettings
+from order_service.order import ASK_AGAIN_S_MAX
 
 
 class Settings(ServiceSettings):
-    """`deadline_s`: seconds within which an order must be fulfilled that names no deadline of its own."""
+    """`deadline_s`: seconds within which an order must be fulfilled that names no deadline of its own.
+    `ask_again_s`: seconds until the user service is asked again that has not answered, doubling up to an hour.
+    """
 
     model_config = SettingsConfigDict(env_prefix="ORDER_SERVICE_")
 
     deadline_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 900.0
+    ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
 
 
 class Migration(MigrationSettings):

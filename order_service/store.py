@@ -73,6 +73,17 @@ async def due(connection: AsyncConnection, limit: int) -> list[UUID]:
     return list(rows.scalars())
 
 
+async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
+    """Orders about which the user service is to be asked again, the longest overdue first."""
+    rows = await connection.execute(
+        select(orders.c.order_id)
+        .where(orders.c.ask_again_at <= func.clock_timestamp())
+        .order_by(orders.c.ask_again_at)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
 def order(row: Row[Any]) -> Order:
     """The order that a row keeps."""
     return Order(
@@ -88,12 +99,15 @@ def order(row: Row[Any]) -> Order:
         row.placed_at,
         row.accepted,
         row.trace,
+        tuple(row.after or ()),
+        row.asks,
+        row.ask_again_at,
     )
 
 
 def _row(kept: Order) -> dict[str, Any]:
     values = {each.name: getattr(kept, each.name) for each in fields(kept)}
-    return {"order_id": values.pop("id"), **values}
+    return {"order_id": values.pop("id"), **values, "after": list(kept.after) or None}
 
 
 def _item_row(kept: Item) -> dict[str, Any]:
@@ -116,6 +130,9 @@ _KEEP_ORDERS = _INSERT_ORDER.on_conflict_do_update(
             "deadline",
             "placed_at",
             "accepted",
+            "after",
+            "asks",
+            "ask_again_at",
         )
     },
 )

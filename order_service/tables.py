@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     DateTime,
     Index,
+    Integer,
     MetaData,
     String,
     Table,
@@ -47,6 +49,10 @@ orders = Table(
     Column("placed_at", DateTime(timezone=True), nullable=False),
     Column("accepted", Boolean, nullable=False),
     Column("trace", String),
+    Column("after", ARRAY(Uuid)),
+    Column("asks", Integer, nullable=False, server_default=text("0")),
+    Column("ask_again_at", DateTime(timezone=True)),
+    Index("orders_ask_again", "ask_again_at", postgresql_where=text("ask_again_at IS NOT NULL")),
     Index("orders_deadline", "deadline", postgresql_where=text("deadline IS NOT NULL")),
     Index("orders_open", "placed_at", postgresql_where=text("state IN ('placed', 'reserved', 'confirmed')")),
 )

@@ -15,17 +15,21 @@ from contracts.topology import facts_for
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 from promo_service import store, views
-from promo_service.promo import Contradiction, Promo, Redemption, Situation, Step, decide
+from promo_service.promo import AnswerOverdue, Contradiction, Promo, Redemption, Situation, Step, decide
 from promo_service.settings import Settings
 from promo_service.store import Promos
 from promo_service.tables import delivery
 
+DUE_TOGETHER_MAX = 500
+
 
 class PromoHandlers:
-    """Handles messages about codes and redemptions. `wait_s`: for redemptions that name no limit."""
+    """Handles messages about codes and redemptions. `wait_s`: for redemptions that name no limit. `ask_again_s`: how
+    long the user service's answer is waited for before it is asked again.
+    """
 
-    def __init__(self, wait_s: float) -> None:
-        self._wait_s = wait_s
+    def __init__(self, wait_s: float, ask_again_s: float = 30.0) -> None:
+        self._wait_s, self._ask_again_s = wait_s, ask_again_s
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Promos:
         """Lock and read the redemptions and codes that these messages are about."""
@@ -50,22 +54,23 @@ class PromoHandlers:
             raise Refused(str(error)) from None
         if step.redemption is not redemption:
             _advance(state, step)
-        return [_announcement(step.redemption, fact) for fact in step.facts]
+        return [_announcement(step, fact) for fact in step.facts]
 
     async def save(self, connection: AsyncConnection, state: Promos) -> None:
         """Keep what changed."""
         await store.save(connection, state)
 
     async def due(self, connection: AsyncConnection) -> Sequence[Fact]:
-        """Nothing: the user service bounds every wait."""
-        return []
+        """Redemptions whose answer is overdue. Nothing else: the user service bounds every wait."""
+        return [AnswerOverdue(redemption_id=each) for each in await store.unanswered(connection, DUE_TOGETHER_MAX)]
 
     def _decide(self, state: Promos, redemption: Redemption, fact: Fact, now: datetime) -> Step:
         code = fact.code if isinstance(fact, RedeemPromo) else redemption.code
         account_id = fact.account_id if isinstance(fact, RedeemPromo) else redemption.account_id
         holder = state.holders.get((code, account_id))
         taken = holder is not None and holder != redemption.id
-        return decide(Situation(redemption, state.codes.get(code), taken, now, self._wait_s), fact)
+        promo = state.codes.get(code)
+        return decide(Situation(redemption, promo, taken, now, self._wait_s, self._ask_again_s), fact)
 
 
 def _put(state: Promos, put: PutPromo) -> None:
@@ -96,9 +101,9 @@ def _redemption_id(fact: Fact) -> UUID | None:
     return found
 
 
-def _announcement(redemption: Redemption, fact: Fact) -> Announcement:
+def _announcement(step: Step, fact: Fact) -> Announcement:
     ends = isinstance(fact, PromoRedeemed | PromoRefused)
-    return Announcement(fact, redemption.trace, redemption.claimed_at if ends else None)
+    return Announcement(fact, step.redemption.trace, step.redemption.claimed_at if ends else None, step.again)
 
 
 def domain(settings: Settings) -> Domain[Promos]:
@@ -107,7 +112,7 @@ def domain(settings: Settings) -> Domain[Promos]:
         service="promo_service",
         facts=facts_for("promo_service"),
         tables=delivery,
-        handlers=PromoHandlers(settings.wait_s),
+        handlers=PromoHandlers(settings.wait_s, settings.ask_again_s),
         answers=views.ANSWERS,
         gauges=views.gauges,
     )

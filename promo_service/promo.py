@@ -4,19 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Literal
+from datetime import datetime, timedelta
+from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.base import Fact
+from contracts.base import Exchange, Fact
 from contracts.commands import PromoEffect, RedeemPromo
 from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed, PromoRefused
+
+ASK_AGAIN_S_MAX = 3600.0
+"""The longest pause before the user service is asked again, in seconds."""
+
+WAIT_S_MIN = 1.0
+"""How long an effect may still wait, in seconds, that is asked for again when its time is over."""
 
 State = Literal["unknown", "claimed", "redeemed", "refused"]
 
 
 class Contradiction(Exception):
     """A message that contradicts what is known of the redemption; the text says how. It has no effect."""
+
+
+class AnswerOverdue(Fact):
+    """The user service has not answered for a while: the question or its answer may be lost. Sent to itself."""
+
+    type: ClassVar[str] = "promo.answer_overdue"
+    exchange: ClassVar[Exchange] = "promo"
+    saga_field: ClassVar[str] = "redemption_id"
+    subject_field: ClassVar[str] = "redemption_id"
+
+    redemption_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +50,11 @@ class Promo:
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """One account's use of a code. `added`: coins it added, once redeemed."""
+    """One account's use of a code. `added`: coins it added, once redeemed.
+
+    `effect`, `wait_until` and `after`: what the user service was asked for, and is asked for again whatever became of
+    the code since. `asks` and `ask_again_at`: how often it was asked again, and when it is next.
+    """
 
     id: UUID
     account_id: str = ""
@@ -43,12 +64,18 @@ class Redemption:
     added: int | None = None
     claimed_at: datetime | None = None
     trace: str | None = None
+    effect: PromoEffect | None = None
+    wait_until: datetime | None = None
+    after: tuple[UUID, ...] = ()
+    asks: int = 0
+    ask_again_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
     """What a move looks at. `promo` is None for an unknown code. `taken`: the account has used the code already.
-    `wait_s`: how long an effect may wait that names no limit of its own.
+    `wait_s`: how long an effect may wait that names no limit of its own. `ask_again_s`: how long the first answer is
+    waited for.
     """
 
     redemption: Redemption
@@ -56,15 +83,20 @@ class Situation:
     taken: bool
     now: datetime
     wait_s: float = 86_400.0
+    ask_again_s: float = 30.0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event made of the redemption and of its code's uses, and what is announced."""
+    """What an event made of the redemption and of its code's uses, and what is announced.
+
+    `again`: not 0 if `facts` are a question that is asked again for the n-th time.
+    """
 
     redemption: Redemption
     promo: Promo | None
     facts: tuple[Fact, ...] = ()
+    again: int = 0
 
 
 Move = Callable[[Situation, Fact], Step]
@@ -81,16 +113,29 @@ def _redeem(at: Situation, fact: Fact) -> Step:
     reason = _why_not(at)
     if reason or at.promo is None:
         return _refuse(replace(at, redemption=redemption), reason or "unknown_code", at.promo)
-    claimed = PromoClaimed(
+    wait_s = fact.wait_s or at.wait_s
+    redemption = replace(
+        redemption,
+        state="claimed",
+        effect=at.promo.effect,
+        wait_until=at.now + timedelta(seconds=wait_s),
+        after=fact.after,
+        ask_again_at=at.now + timedelta(seconds=at.ask_again_s),
+    )
+    promo = replace(at.promo, uses=at.promo.uses + 1)
+    return Step(redemption, promo, (_claimed(redemption, wait_s),))
+
+
+def _claimed(redemption: Redemption, wait_s: float) -> Fact:
+    assert redemption.effect is not None
+    return PromoClaimed(
         redemption_id=redemption.id,
         account_id=redemption.account_id,
         code=redemption.code,
-        effect=at.promo.effect,
-        wait_s=fact.wait_s or at.wait_s,
-        after=fact.after,
+        effect=redemption.effect,
+        wait_s=wait_s,
+        after=redemption.after,
     )
-    promo = replace(at.promo, uses=at.promo.uses + 1)
-    return Step(replace(redemption, state="claimed"), promo, (claimed,))
 
 
 def _why_not(at: Situation) -> str | None:
@@ -126,10 +171,25 @@ def _redeem_again(at: Situation, fact: Fact) -> Step:
     return Step(redemption, at.promo, (said,))
 
 
+def _overdue(at: Situation, fact: Fact) -> Step:
+    """Ask once more, for the time that is left, and wait twice as long for the answer.
+
+    Nothing if another replica has just asked.
+    """
+    redemption = at.redemption
+    if redemption.ask_again_at is None or redemption.wait_until is None or at.now < redemption.ask_again_at:
+        return Step(redemption, at.promo)
+    asks = redemption.asks + 1
+    pause_s = min(at.ask_again_s * 2 ** min(asks, 32), ASK_AGAIN_S_MAX)
+    left_s = max((redemption.wait_until - at.now).total_seconds(), WAIT_S_MIN)
+    asked = replace(redemption, asks=asks, ask_again_at=at.now + timedelta(seconds=pause_s))
+    return Step(asked, at.promo, (_claimed(asked, left_s),), again=asks)
+
+
 def _take_effect(at: Situation, fact: Fact) -> Step:
     assert isinstance(fact, CoinsMultiplied | CoinsCredited)
     added = fact.added if isinstance(fact, CoinsMultiplied) else fact.amount
-    redemption = replace(at.redemption, state="redeemed", added=added)
+    redemption = replace(at.redemption, state="redeemed", added=added, after=(), ask_again_at=None)
     redeemed = PromoRedeemed(
         redemption_id=redemption.id, account_id=redemption.account_id, code=redemption.code, added=added
     )
@@ -144,7 +204,7 @@ def _give_back(at: Situation, fact: Fact) -> Step:
 
 
 def _refuse(at: Situation, reason: str, promo: Promo | None) -> Step:
-    redemption = replace(at.redemption, state="refused", reason=reason)
+    redemption = replace(at.redemption, state="refused", reason=reason, after=(), ask_again_at=None)
     refused = PromoRefused(
         redemption_id=redemption.id, account_id=redemption.account_id, code=redemption.code, reason=reason
     )
@@ -166,24 +226,28 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsMultiplied: _contradict,
         CoinsCredited: _contradict,
         CoinsRefused: _ignore,
+        AnswerOverdue: _ignore,
     },
     "claimed": {
         RedeemPromo: _redeem_again,
         CoinsMultiplied: _take_effect,
         CoinsCredited: _take_effect,
         CoinsRefused: _give_back,
+        AnswerOverdue: _overdue,
     },
     "redeemed": {
         RedeemPromo: _redeem_again,
         CoinsMultiplied: _ignore,
         CoinsCredited: _ignore,
         CoinsRefused: _contradict,
+        AnswerOverdue: _ignore,
     },
     "refused": {
         RedeemPromo: _redeem_again,
         CoinsMultiplied: _contradict,
         CoinsCredited: _contradict,
         CoinsRefused: _ignore,
+        AnswerOverdue: _ignore,
     },
 }
 """What every state does with every event: early, late and doubled ones included."""

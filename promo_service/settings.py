@@ -9,14 +9,18 @@ from pydantic_settings import SettingsConfigDict
 
 from contracts.base import DURATION_S_MAX
 from messaging.settings import MigrationSettings, ServiceSettings
+from promo_service.promo import ASK_AGAIN_S_MAX
 
 
 class Settings(ServiceSettings):
-    """`wait_s`: seconds for which an effect may wait whose redemption names no limit of its own."""
+    """`wait_s`: seconds for which an effect may wait whose redemption names no limit of its own.
+    `ask_again_s`: seconds until the user service is asked again that has not answered, doubling up to an hour.
+    """
 
     model_config = SettingsConfigDict(env_prefix="PROMO_SERVICE_")
 
     wait_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 86_400.0
+    ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
 
 
 class Migration(MigrationSettings):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, text
+from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.commands import Bonus, Multiply
+from contracts.commands import Bonus, Multiply, PromoEffect
 from promo_service.promo import Promo, Redemption
 from promo_service.tables import codes, redemptions
 
@@ -83,37 +83,58 @@ async def save(connection: AsyncConnection, state: Promos) -> None:
         await connection.execute(insert(codes), added)
 
 
+async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
+    """Redemptions about which the user service is to be asked again, the longest overdue first."""
+    rows = await connection.execute(
+        select(redemptions.c.redemption_id)
+        .where(redemptions.c.ask_again_at <= func.clock_timestamp())
+        .order_by(redemptions.c.ask_again_at)
+        .limit(limit)
+    )
+    return list(rows.scalars())
+
+
 def promo(row: Row[Any]) -> Promo:
     """The promo code that a row keeps."""
-    effect = Multiply(factor=row.size) if row.kind == "multiply" else Bonus(amount=row.size)
-    return Promo(row.code, effect, row.valid_from, row.valid_until, row.uses_max, row.uses)
+    return Promo(row.code, _effect(row), row.valid_from, row.valid_until, row.uses_max, row.uses)
+
+
+def _effect(row: Row[Any]) -> PromoEffect:
+    return Multiply(factor=row.size) if row.kind == "multiply" else Bonus(amount=row.size)
+
+
+def _effect_row(effect: PromoEffect) -> dict[str, Any]:
+    return {"kind": effect.kind, "size": effect.factor if isinstance(effect, Multiply) else effect.amount}
 
 
 def _redemption(row: Row[Any]) -> Redemption:
     return Redemption(
-        row.redemption_id, row.account_id, row.code, row.state, row.reason, row.added, row.claimed_at, row.trace
+        row.redemption_id,
+        row.account_id,
+        row.code,
+        row.state,
+        row.reason,
+        row.added,
+        row.claimed_at,
+        row.trace,
+        _effect(row) if row.kind else None,
+        row.wait_until,
+        tuple(row.after or ()),
+        row.asks,
+        row.ask_again_at,
     )
 
 
 def _redemption_row(kept: Redemption) -> dict[str, Any]:
-    return {
-        "redemption_id": kept.id,
-        "account_id": kept.account_id,
-        "code": kept.code,
-        "state": kept.state,
-        "reason": kept.reason,
-        "added": kept.added,
-        "claimed_at": kept.claimed_at,
-        "trace": kept.trace,
-    }
+    values = {each.name: getattr(kept, each.name) for each in fields(kept) if each.name != "effect"}
+    effect = _effect_row(kept.effect) if kept.effect else {"kind": None, "size": None}
+    return {"redemption_id": values.pop("id"), **values, **effect, "after": list(kept.after) or None}
 
 
 def _code_row(kept: Promo) -> dict[str, Any]:
-    effect = kept.effect
     return {
         "code": kept.code,
-        "kind": effect.kind,
-        "size": effect.factor if isinstance(effect, Multiply) else effect.amount,
+        **_effect_row(kept.effect),
         "valid_from": kept.valid_from,
         "valid_until": kept.valid_until,
         "uses_max": kept.uses_max,
@@ -124,7 +145,10 @@ def _code_row(kept: Promo) -> dict[str, Any]:
 _INSERT_REDEMPTION = insert(redemptions)
 _KEEP_REDEMPTIONS = _INSERT_REDEMPTION.on_conflict_do_update(
     index_elements=["redemption_id"],
-    set_={name: _INSERT_REDEMPTION.excluded[name] for name in ("state", "reason", "added")},
+    set_={
+        name: _INSERT_REDEMPTION.excluded[name]
+        for name in ("state", "reason", "added", "after", "asks", "ask_again_at")
+    },
 )
 _INSERT_CODE = insert(codes)
 _KEEP_CODES = _INSERT_CODE.on_conflict_do_update(

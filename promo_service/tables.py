@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, MetaData, String, Table, Uuid, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Uuid,
+    text,
+)
 
 from messaging.tables import delivery_tables
 
@@ -34,9 +47,16 @@ redemptions = Table(
     Column("added", BigInteger),
     Column("claimed_at", DateTime(timezone=True), nullable=False),
     Column("trace", String),
+    Column("kind", String),
+    Column("size", BigInteger),
+    Column("wait_until", DateTime(timezone=True)),
+    Column("after", ARRAY(Uuid)),
+    Column("asks", Integer, nullable=False, server_default=text("0")),
+    Column("ask_again_at", DateTime(timezone=True)),
+    Index("redemptions_ask_again", "ask_again_at", postgresql_where=text("ask_again_at IS NOT NULL")),
     Index(
         "redemptions_once_per_account", "code", "account_id", unique=True, postgresql_where=text("state <> 'refused'")
     ),
     Index("redemptions_open", "claimed_at", postgresql_where=text("state = 'claimed'")),
 )
-"""Every redemption, for ever, so that an id is never used twice."""
+"""Every redemption, for ever, so that an id is never used twice. `kind` and `size`: the effect it claimed."""

@@ -39,7 +39,7 @@ def handled_by(service: Service) -> set[str]:
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_handles_exactly_what_it_is_sent(service: Service) -> None:
     bound = {fact.__name__ for fact in facts_for(service).values()}
-    own = {"DeadlinePassed", "OrderDeadlinePassed"}
+    own = {"DeadlinePassed", "OrderDeadlinePassed", "AnswerOverdue"}
     assert handled_by(service) - own == bound
 
 

@@ -16,11 +16,32 @@ import pytest
 
 from contracts.base import COINS_MAX, Fact
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
-from contracts.events import CoinsCaptured, CoinsExpired, CoinsRefused, CoinsReleased, CoinsReserved, OrderFailed
-from order_service.order import TABLE, Contradiction, Item, Order, OrderDeadlinePassed, Situation, State, Step, decide
+from contracts.events import (
+    CoinsCaptured,
+    CoinsExpired,
+    CoinsRefused,
+    CoinsReleased,
+    CoinsReserved,
+    OrderFailed,
+    OrderPlaced,
+)
+from order_service.order import (
+    ASK_AGAIN_S_MAX,
+    TABLE,
+    AnswerOverdue,
+    Contradiction,
+    Item,
+    Order,
+    OrderDeadlinePassed,
+    Situation,
+    State,
+    Step,
+    decide,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ID = UUID(int=7)
+EARLIER = UUID(int=6)
 
 INSTANT = """
 event      | unknown             | placed                        | confirmed                  | completed             | failed                | cancelled
@@ -34,6 +55,7 @@ expired    | .                   | failed order.failed           | failed order.
 accepted   | !                   | !                             | .                          | .                     | = order.failed        | = order.cancelled
 rejected   | !                   | !                             | !                          | !                     | .                     | .
 deadline   | .                   | .                             | .                          | .                     | .                     | .
+overdue    | .                   | = order.placed (again)        | = order.confirmed (again)  | .                     | .                     | .
 """  # noqa: E501
 
 EXTERNAL = """
@@ -48,6 +70,7 @@ expired    | failed order.failed            | failed order.failed       | failed
 accepted   | = (remembered)                 | confirmed order.confirmed | .
 rejected   | failed order.failed            | failed order.failed       | !
 deadline   | .                              | .                         | .
+overdue    | = order.placed (again)         | .                         | = order.confirmed (again)
 """
 
 EVENTS: dict[str, Fact] = {
@@ -61,6 +84,7 @@ EVENTS: dict[str, Fact] = {
     "accepted": FulfilmentAccepted(order_id=ID),
     "rejected": FulfilmentRejected(order_id=ID, reason="broken"),
     "deadline": OrderDeadlinePassed(order_id=ID),
+    "overdue": AnswerOverdue(order_id=ID),
 }
 
 
@@ -70,6 +94,8 @@ def situation(state: str, fulfilment: str, stock: int = 5) -> Situation:
         return Situation(Order(ID), item, NOW)
     deadline = NOW + timedelta(seconds=60) if state in ("placed", "reserved") else None
     order = Order(ID, "a", "sword", 2, 20, fulfilment, state, None, deadline, NOW)  # type: ignore[arg-type]
+    if state in ("placed", "confirmed"):
+        order = replace(order, after=(EARLIER,), ask_again_at=NOW)
     return Situation(order, item, NOW)
 
 
@@ -89,6 +115,9 @@ def told(before: Situation, after: Step) -> str:
         words.append("stock-" if after.item.stock < before.item.stock else "stock+")
     if after.order.accepted != before.order.accepted:
         words.append("(remembered)")
+    if after.again:
+        assert after.again == after.order.asks == before.order.asks + 1
+        words.append("(again)")
     return "." if words == ["="] else " ".join(words)
 
 
@@ -160,6 +189,37 @@ def test_the_same_id_for_another_order_contradicts() -> None:
     other = PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=3)
     with pytest.raises(Contradiction, match="use a new id"):
         decide(situation("reserved", "external"), other)
+
+
+def test_the_coins_are_asked_for_again_for_the_time_that_is_left_and_with_the_same_places() -> None:
+    at = replace(situation("placed", "instant"), now=NOW + timedelta(seconds=40))
+    (question,) = decide(at, EVENTS["overdue"]).facts
+    assert question == OrderPlaced(order_id=ID, account_id="a", amount=20, hold_s=20.0, after=(EARLIER,))
+
+
+def test_each_question_is_asked_again_later_and_later_up_to_an_hour() -> None:
+    at = situation("confirmed", "instant")
+    pauses = []
+    for _ in range(50):
+        step = decide(at, EVENTS["overdue"])
+        assert step.order.ask_again_at is not None
+        pauses.append((step.order.ask_again_at - at.now).total_seconds())
+        early = replace(at, order=step.order, now=step.order.ask_again_at - timedelta(microseconds=1))
+        assert decide(early, EVENTS["overdue"]).facts == ()
+        at = replace(at, order=step.order, now=step.order.ask_again_at)
+    assert pauses[:4] == [60, 120, 240, 480]
+    assert set(pauses[7:]) == {ASK_AGAIN_S_MAX}
+
+
+def test_a_question_that_was_answered_is_not_asked_again_and_the_next_one_begins_anew() -> None:
+    first = decide(situation("unknown", "external"), EVENTS["place"]).order
+    assert first.ask_again_at == NOW + timedelta(seconds=30)
+    asked = replace(situation("placed", "external"), order=replace(first, asks=3))
+    reserved = decide(asked, EVENTS["reserved"]).order
+    assert (reserved.state, reserved.ask_again_at, reserved.after) == ("reserved", None, ())
+    confirmed = decide(replace(asked, order=reserved), EVENTS["accepted"]).order
+    assert (confirmed.asks, confirmed.ask_again_at) == (0, NOW + timedelta(seconds=30))
+    assert decide(replace(asked, order=confirmed), EVENTS["captured"]).order.ask_again_at is None
 
 
 @pytest.mark.parametrize("block", range(4))

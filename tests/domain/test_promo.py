@@ -14,12 +14,24 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Fact
-from contracts.commands import Multiply, RedeemPromo
-from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoRedeemed
-from promo_service.promo import TABLE, Contradiction, Promo, Redemption, Situation, State, Step, decide
+from contracts.commands import Bonus, Multiply, RedeemPromo
+from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed
+from promo_service.promo import (
+    ASK_AGAIN_S_MAX,
+    TABLE,
+    AnswerOverdue,
+    Contradiction,
+    Promo,
+    Redemption,
+    Situation,
+    State,
+    Step,
+    decide,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ID = UUID(int=7)
+EARLIER = UUID(int=6)
 PROMO = Promo("X2", Multiply(factor=2), None, None, 3, uses=1)
 
 EXPECTED = """
@@ -28,6 +40,7 @@ redeem     | claimed promo.claimed use+  | .                           | = promo
 multiplied | !                           | redeemed promo.redeemed     | .                | !
 credited   | !                           | redeemed promo.redeemed     | .                | !
 refused    | .                           | refused promo.refused use-  | !                | .
+overdue    | .                           | = promo.claimed (again)     | .                | .
 """
 
 EVENTS: dict[str, Fact] = {
@@ -35,6 +48,7 @@ EVENTS: dict[str, Fact] = {
     "multiplied": CoinsMultiplied(account_id="a", operation_id=ID, factor=2, added=30),
     "credited": CoinsCredited(account_id="a", operation_id=ID, kind="bonus", amount=30),
     "refused": CoinsRefused(account_id="a", operation_id=ID, kind="multiply", reason="unknown_account"),
+    "overdue": AnswerOverdue(redemption_id=ID),
 }
 
 
@@ -44,6 +58,11 @@ def situation(state: str) -> Situation:
     added = 30 if state == "redeemed" else None
     reason = "unknown_account" if state == "refused" else None
     redemption = Redemption(ID, "a", "X2", state, reason, added, NOW)  # type: ignore[arg-type]
+    if state == "claimed":
+        until = NOW + timedelta(seconds=60)
+        redemption = replace(
+            redemption, effect=Multiply(factor=2), wait_until=until, after=(EARLIER,), ask_again_at=NOW
+        )
     return Situation(redemption, PROMO, taken=False, now=NOW)
 
 
@@ -60,6 +79,9 @@ def told(before: Situation, after: Step) -> str:
     assert after.promo is not None
     if after.promo.uses != before.promo.uses:
         words.append("use+" if after.promo.uses > before.promo.uses else "use-")
+    if after.again:
+        assert after.again == after.redemption.asks == before.redemption.asks + 1
+        words.append("(again)")
     return "." if words == ["="] else " ".join(words)
 
 
@@ -109,6 +131,33 @@ def test_the_edges_of_validity_are_valid(promo: Promo) -> None:
 def test_what_was_added_is_told() -> None:
     step = decide(situation("claimed"), EVENTS["multiplied"])
     assert step.facts == (PromoRedeemed(redemption_id=ID, account_id="a", code="X2", added=30),)
+
+
+@pytest.mark.parametrize(("passed_s", "wait_s"), [(0, 60.0), (40, 20.0), (60, 1.0), (7200, 1.0)])
+def test_the_effect_is_asked_for_again_as_it_was_for_the_time_that_is_left(passed_s: int, wait_s: float) -> None:
+    changed = replace(PROMO, effect=Bonus(amount=5))
+    at = replace(situation("claimed"), promo=changed, now=NOW + timedelta(seconds=passed_s))
+    (question,) = decide(at, EVENTS["overdue"]).facts
+    assert isinstance(question, PromoClaimed)
+    assert (question.effect, question.wait_s, question.after) == (Multiply(factor=2), wait_s, (EARLIER,))
+
+
+def test_the_effect_is_asked_for_later_and_later_up_to_an_hour_and_not_once_it_is_known() -> None:
+    claimed = decide(situation("unknown"), EVENTS["redeem"]).redemption
+    assert claimed.ask_again_at == NOW + timedelta(seconds=30)
+    at = replace(situation("claimed"), redemption=claimed, now=claimed.ask_again_at)
+    pauses = []
+    for _ in range(50):
+        redemption = decide(at, EVENTS["overdue"]).redemption
+        assert redemption.ask_again_at is not None
+        pauses.append((redemption.ask_again_at - at.now).total_seconds())
+        early = replace(at, redemption=redemption, now=redemption.ask_again_at - timedelta(microseconds=1))
+        assert decide(early, EVENTS["overdue"]).facts == ()
+        at = replace(at, redemption=redemption, now=redemption.ask_again_at)
+    assert pauses[:4] == [60, 120, 240, 480]
+    assert set(pauses[7:]) == {ASK_AGAIN_S_MAX}
+    for answer in ("multiplied", "refused"):
+        assert decide(at, EVENTS[answer]).redemption.ask_again_at is None
 
 
 def test_the_same_id_for_another_redemption_contradicts() -> None:
