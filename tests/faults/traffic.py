@@ -1,0 +1,164 @@
+"""Shoppers who keep buying, doubling and cancelling while the system is hurt, and who remember what they were told.
+
+async with Traffic(stage, seed=1) as traffic:
+    ...  # hurt the stage, and make it whole
+    await traffic.settled("what was done")
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Self, TypeVar
+from uuid import UUID, uuid4
+
+import aio_pika
+
+from client.client import Client
+from client.errors import Unconfirmed, Unreachable
+from contracts.base import Fact
+from contracts.commands import Bonus, Multiply
+from contracts.envelope import Envelope, encode
+from tests.faults.shopper import Ending, Shopper
+from tests.faults.stage import Stage
+from tests.faults.verdict import findings
+
+Done = TypeVar("Done")
+
+DEADLINE_S_MAX = 8.0
+"""No saga of this traffic is to end later than this, if all is well."""
+GRACE_S = 10.0
+"""How long after its deadline a saga may still be open once the fault is over."""
+SEND_S_MAX = 15.0
+PAUSE_S = 0.05
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What shoppers find: an item that never sells out, one that does, one that is made to order, and codes."""
+
+    plenty: str
+    scarce: str
+    to_order: str
+    codes: tuple[str, ...]
+
+
+@dataclass
+class Traffic:
+    """As many `shoppers` at a time as are named, each with an account of its own; who is done is followed by the next.
+
+    `told`: how each saga ended, as the shopper heard. What a shopper does depends on the seed and its number alone.
+    """
+
+    stage: Stage
+    seed: int
+    shoppers: int = 8
+    told: dict[UUID, Ending] = field(default_factory=dict)
+    open: dict[UUID, str] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.name = f"t{uuid4().hex[:8]}"
+        self.client = Client(self.stage.env["HOLDFAST_AMQP_URL"], name="traffic")
+        self.operator = Client(self.stage.env["HOLDFAST_OPERATOR_AMQP_URL"], name="traffic operator")
+        self._numbers = count(1)
+        self._closing = False
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def sagas(self) -> int:
+        """How many sagas were begun."""
+        return len(self.told) + len(self.open)
+
+    async def __aenter__(self) -> Self:
+        """Fill the shop and let the first shoppers in."""
+        self.shop = await self._fill()
+        self._tasks = [asyncio.create_task(self._queue()) for _ in range(self.shoppers)]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.client.connection.close()
+        await self.operator.connection.close()
+
+    async def reaches(self, sagas: int, within_s: float = 60.0) -> None:
+        """Return once this many more sagas have ended, so that a fault finds the system at work."""
+        goal = len(self.told) + sagas
+        async with asyncio.timeout(within_s):
+            while len(self.told) < goal:
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(PAUSE_S)
+
+    async def settled(self, fault: str) -> None:
+        """The fault is over, and nobody touches the system: every saga ends in time, and nothing is found wrong.
+
+        Prints what was done, and fails with all that is found.
+        """
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._closing = True
+        _, late = await asyncio.wait(self._tasks, timeout=DEADLINE_S_MAX + GRACE_S)
+        settled_s = loop.time() - began
+        found = [f"{what} {saga} is still open after {settled_s:.0f} s" for saga, what in self.open.items() if late]
+        found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
+        found += self.wrong + await findings(self.stage, self.client, self.operator, self.told)
+        print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
+        assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
+
+    async def until_confirmed(self, send: Callable[[], Awaitable[Done]]) -> Done:
+        """Send until the broker confirms; commands carry their own ids, so that sending again does nothing again."""
+        while True:
+            try:
+                return await send()
+            except (Unreachable, Unconfirmed):
+                await asyncio.sleep(PAUSE_S)
+
+    async def publish(self, fact: Fact, times: int = 1) -> None:
+        """Publish a command as anybody may who has no client of ours: the same message so many times."""
+        envelope = Envelope(
+            specversion="1.0", id=uuid4(), source="traffic", type=fact.type, data=fact.model_dump(mode="json")
+        )
+        content_type, body = encode([envelope])
+
+        async def once() -> None:
+            message = aio_pika.Message(
+                body,
+                content_type=content_type,
+                delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+                message_id=str(envelope.id),
+            )
+            await self.client.connection.publish("commands", fact.type, message, SEND_S_MAX)
+
+        for _ in range(times):
+            await self.until_confirmed(once)
+
+    async def _fill(self) -> Shop:
+        items = Shop(
+            f"{self.name}-plenty",
+            f"{self.name}-scarce",
+            f"{self.name}-to-order",
+            tuple(f"{self.name}-{code}" for code in ("double", "triple", "bonus", "few")),
+        )
+        puts = [
+            await self.operator.put_item(items.plenty, 7, 1_000_000),
+            await self.operator.put_item(items.scarce, 5, 30),
+            await self.operator.put_item(items.to_order, 11, fulfilment="external"),
+            await self.operator.put_promo(items.codes[0], Multiply(factor=2)),
+            await self.operator.put_promo(items.codes[1], Multiply(factor=3)),
+            await self.operator.put_promo(items.codes[2], Bonus(amount=13)),
+            await self.operator.put_promo(items.codes[3], Bonus(amount=5), uses_max=20),
+        ]
+        for put in puts:
+            await self.operator.outcome(put)
+        return items
+
+    async def _queue(self) -> None:
+        """One shopper after the other."""
+        while not self._closing:
+            await Shopper(self, next(self._numbers)).shop()

@@ -1,0 +1,73 @@
+"""What is not as it must be once a system has come to rest: nothing here changes anything."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from uuid import UUID
+
+from client import audit, dead
+from client.audit_rows import Books
+from client.client import Client
+from client.errors import Unreachable
+from contracts.base import Service
+from contracts.topology import SERVICES, inbox_queue
+from tests.faults.shopper import Ending
+from tests.faults.stage import Stage
+
+REST_S_MAX = 10.0
+
+
+async def findings(stage: Stage, client: Client, operator: Client, told: Mapping[UUID, Ending]) -> list[str]:
+    """All that is wrong at a stage whose sagas have ended; `told` is how, as clients heard."""
+    found = await stage.unhealthy(REST_S_MAX)
+    for service in SERVICES:
+        found += await _left(service, client, operator)
+    found += [
+        f"dead letter of {each.service or 'nobody'}: {each.reason}" for each in await dead.letters(operator.connection)
+    ]
+    url = stage.env["HOLDFAST_AUDIT_DATABASE_URL"]
+    report = await audit.audit(url)
+    found += [f"audit: {finding}" for finding in report.findings]
+    found += [f"audit: {report.in_flight} sagas in flight"] if report.in_flight else []
+    return found + list(_broken_words(await audit.read(url), told))
+
+
+async def _left(service: Service, client: Client, operator: Client) -> list[str]:
+    """What the service still has to do after some time to rest, and what keeps it from working."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + REST_S_MAX
+    while True:
+        try:
+            status = await client.ask.status(service)
+            left = [f"{service}: {problem}" for problem in status.problems]
+            left += [f"{service}: {status.outbox_rows} messages in the outbox"] if status.outbox_rows else []
+        except Unreachable as error:
+            left = [f"{service}: {error}"]
+        waiting = await _waiting(operator, service)
+        left += [f"{service}: {waiting} messages in its queue"] if waiting else []
+        if not left or loop.time() > end:
+            return left
+        await asyncio.sleep(0.1)
+
+
+async def _waiting(operator: Client, service: Service) -> int:
+    channel = await operator.connection.open_channel()
+    try:
+        queue = await channel.declare_queue(inbox_queue(service), passive=True)
+        return queue.declaration_result.message_count or 0
+    finally:
+        await operator.connection.drop(channel)
+
+
+def _broken_words(books: Books, told: Mapping[UUID, Ending]) -> Iterator[str]:
+    """Endings that a client was told and that are not what the services keep."""
+    kept = {each.operation_id: (each.account_id, each.state, each.delta) for each in books.users.operations}
+    kept |= {
+        each.order_id: (each.account_id, each.state, -each.amount if each.state == "completed" else 0)
+        for each in books.orders
+    }
+    kept |= {each.redemption_id: (each.account_id, each.state, each.added or 0) for each in books.promos.redemptions}
+    for saga, ending in told.items():
+        if kept.get(saga) != (ending.account, ending.state, ending.added):
+            yield f"saga {saga}: told {ending}, kept {kept.get(saga)}"
