@@ -11,7 +11,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from contracts.base import Fact
 from contracts.topology import REPLAY_EXCHANGE
-from messaging.checkpoints import Hook
+from messaging.checkpoints import Checkpoint, Hook
 from messaging.message import Message, Origin, Unreadable, decode
 from messaging.unit_of_work import Arrived
 
@@ -70,9 +70,13 @@ class Consumer:
             if not deliveries:
                 return
             await self._handle(arrived)
+            await self._reached("before ack")
             await _acknowledge(deliveries)
-            if self._hook:
-                await self._hook("after ack")
+            await self._reached("after ack")
+
+    async def _reached(self, checkpoint: Checkpoint) -> None:
+        if self._hook:
+            await self._hook(checkpoint)
 
     async def _gather(self) -> tuple[list[AbstractIncomingMessage], list[Arrived]]:
         """Whatever has arrived, at least one delivery; nothing when stopping."""

@@ -137,6 +137,7 @@ class Relay:
 
     async def _forget(self, ids: Sequence[UUID]) -> None:
         if ids:
+            await self._reached("before delete")
             async with self._at_once.connect() as connection:
                 await outbox.forget(connection, ids)
             await self._reached("after delete")
@@ -151,7 +152,11 @@ class Relay:
             return [], []
         await self._reached("before publish")
         channel = await self._open()
-        results = await asyncio.gather(*(self._publish_one(channel, each) for each in messages), return_exceptions=True)
+        sending = [asyncio.create_task(self._publish_one(channel, each)) for each in messages]
+        if self._hook:
+            await _handed_over(channel)
+            await self._hook("after publish")
+        results = await asyncio.gather(*sending, return_exceptions=True)
         confirmed: list[UUID] = []
         again: list[Outgoing] = []
         for message, result in zip(messages, results, strict=True):
@@ -232,8 +237,16 @@ class Relay:
             confirmed, again = await self._publish([row.message for row in rows])
             for each in again:
                 confirmed += (await self._publish([each]))[0]
+            await self._reached("before delete")
             await outbox.forget(connection, confirmed)
+        await self._reached("after delete")
         return rows[-1]
+
+
+async def _handed_over(channel: AbstractChannel) -> None:
+    """Return once the broker has what is being published: it answers a request after what came before it."""
+    await asyncio.sleep(0)
+    await channel.set_qos(prefetch_count=0)
 
 
 def _is_outage(error: BaseException) -> bool:

@@ -256,14 +256,14 @@ class ServiceInstance(Generic[State]):
         return OutcomeView(outcome="parked" if reason else "handled" if taken else "unknown", reason=reason)
 
 
-async def run(domain: Domain[State], settings: ServiceSettings) -> None:
+async def run(domain: Domain[State], settings: ServiceSettings, hook: Hook | None = None) -> None:
     """Run the service until SIGTERM or SIGINT, then drain."""
     logs.configure(domain.service, settings.log_level)
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
     for each in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(each, told.set)
-    instance = ServiceInstance(domain, settings)
+    instance = ServiceInstance(domain, settings, hook)
     await instance.start()
     waiting = asyncio.create_task(told.wait())
     await asyncio.wait([waiting, *instance.jobs()], return_when=asyncio.FIRST_COMPLETED)

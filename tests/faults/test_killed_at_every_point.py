@@ -1,0 +1,65 @@
+"""A service is killed before and after each step of delivery, again and again, and whoever starts it again is all the
+help it gets.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import os
+import random
+import signal
+from typing import get_args
+
+import pytest
+
+from contracts.base import Service as Name
+from contracts.topology import SERVICES
+from local.sources import PROJECT
+from messaging.checkpoints import Checkpoint
+from tests.evidence import record
+from tests.faults.process import start_doomed
+from tests.faults.stage import Stage
+from tests.faults.traffic import Traffic
+
+POINTS: tuple[Checkpoint, ...] = get_args(Checkpoint)
+ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))
+TIMES_MAX = 4
+KILL_S_MAX = 30.0
+
+
+@pytest.mark.timeout(120 * (ROUNDS + 1))
+@pytest.mark.parametrize("name", SERVICES)
+async def test_whatever_step_a_service_dies_at_every_saga_ends(stage: Stage, name: Name) -> None:
+    for seed in range(1, ROUNDS + 1):
+        async with Traffic(stage, seed) as traffic:
+            await traffic.reaches(10)
+            await stage.kill(name)
+            order = random.Random(f"{seed} {name}")
+            for point in order.sample(POINTS, len(POINTS)):
+                await _live_and_die(stage, name, point, order.randint(1, TIMES_MAX))
+            await stage.start(name)
+            await traffic.settled(f"{len(POINTS)} kills of {name}, one at each point")
+        kept = f"{len(POINTS)} kills of {name}, {traffic.sagas} sagas, 0 wrong"
+        record("sagas that ended wrong after a kill -9 at each checkpoint", kept, f"{seed}")
+
+
+def test_the_points_are_those_that_the_code_reaches() -> None:
+    reached = {
+        str(call.args[0].value)
+        for path in (PROJECT / "messaging").glob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr in ("_reached", "_hook")
+        and isinstance(call.args[0], ast.Constant)
+    }
+    assert reached == set(POINTS)
+
+
+async def _live_and_die(stage: Stage, name: Name, point: Checkpoint, times: int) -> None:
+    """One life of the service, from its start to the point that is its last."""
+    process = start_doomed(stage.services[name], point, times)
+    died = await asyncio.to_thread(process.wait_gone, KILL_S_MAX)
+    assert died, f"{name} never came to {point!r} {times} times:\n{process.tail()}"
+    assert process.stop() == -signal.SIGKILL, f"{name} ended by itself:\n{process.tail()}"
