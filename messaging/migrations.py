@@ -14,6 +14,15 @@ from sqlalchemy.pool import NullPool
 from messaging.database import asyncpg_url
 from messaging.settings import MigrationSettings, read_settings
 
+_VERSION_IS_THE_OWNERS = """
+DO $$ DECLARE other regrole; BEGIN
+  FOR other IN SELECT grantee FROM pg_class, aclexplode(relacl)
+    WHERE pg_class.oid = 'alembic_version'::regclass AND grantee <> relowner AND privilege_type = 'INSERT'
+  LOOP EXECUTE format('REVOKE INSERT, UPDATE, DELETE ON alembic_version FROM %s', other); END LOOP;
+END $$
+"""
+"""The rights that working roles get in each new table are too many in this one."""
+
 
 def config(package: Path, url: str) -> Config:
     """Alembic's configuration for the migrations in `package`/migrations and the database at `url`."""
@@ -49,6 +58,8 @@ def _run(connection: Connection, metadata: MetaData) -> None:
     with context.begin_transaction():
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(4061)")
         context.run_migrations()
+        connection.exec_driver_sql(_VERSION_IS_THE_OWNERS)
+        connection.commit()
 
 
 def main(package: Path, settings: type[MigrationSettings]) -> None:

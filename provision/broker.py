@@ -121,14 +121,18 @@ def password_hash(password: str) -> str:
 
 
 def _unbind_stale(management: Management, vhost: str) -> None:
-    """Remove bindings that an earlier version made: a service must not get what it no longer takes."""
+    """Remove bindings that an earlier version made: a service must not get what it no longer takes.
+
+    And those from exchange to exchange, which whoever may publish to the one and listen to the other can make.
+    """
     wanted = {(row["source"], row["destination"], row["routing_key"]) for row in bindings(vhost)}
     ours = {row["name"] for row in queues(vhost)}
     for row in management.call("GET", "bindings", vhost):
         key = (row["source"], row["destination"], row["routing_key"])
-        if row["source"] and row["destination"] in ours and key not in wanted:
-            path = ("bindings", vhost, "e", row["source"], "q", row["destination"], row["properties_key"])
-            management.call("DELETE", *path, missing_ok=True)
+        forwards = row["destination_type"] == "exchange"
+        if forwards or (row["source"] and row["destination"] in ours and key not in wanted):
+            target = ("e" if forwards else "q", row["destination"], row["properties_key"])
+            management.call("DELETE", "bindings", vhost, "e", row["source"], *target, missing_ok=True)
 
 
 def _queue(vhost: str, name: str, arguments: dict[str, object]) -> Definitions:

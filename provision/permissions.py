@@ -69,10 +69,11 @@ def of_operator(user: str) -> Rights:
     own = rf"(reply|tap)\.{re.escape(user)}\..*"
     watched = "|".join((*topology.PUBLISHER_EXCHANGES, topology.REPLIES_EXCHANGE))
     writes = "|".join((COMMANDS, topology.QUERIES_EXCHANGE, topology.REPLAY_EXCHANGE))
+    dead = "|".join(map(re.escape, (*map(topology.dead_queue, topology.SERVICES), topology.UNROUTED_QUEUE)))
     return Rights(
         configure=f"^{own}$",
         write=f"^({writes}|{own})$",
-        read=rf"^({watched}|.*\.dead|{own})$",
+        read=rf"^({watched}|{dead}|{own})$",
         topics=(
             Topic(COMMANDS, write=".*", read=".*"),
             Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
