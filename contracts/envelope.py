@@ -6,7 +6,10 @@ A message holds one event (`application/cloudevents+json`, what a person publish
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Sequence
+from math import isinf
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -72,15 +75,10 @@ def parts(envelopes: Sequence[Envelope], bytes_max: int = BODY_BYTES_MAX) -> lis
 
 def split(content_type: str | None, body: bytes) -> list[Any]:
     """The raw events in a message body. Raises `Malformed` if the message as a whole cannot be read."""
-    if len(body) > BODY_BYTES_MAX:
-        raise Malformed(f"body: {len(body)} bytes; send at most {BODY_BYTES_MAX}, in several messages")
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type not in (SINGLE, BATCH):
         raise Malformed(f"content_type: {content_type!r}; send {SINGLE} (one event) or {BATCH} (a list of events)")
-    try:
-        content = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise Malformed(f"body: not JSON: {error}") from None
+    content = parse(body)
     if media_type == SINGLE:
         return [content]
     if not isinstance(content, list):
@@ -88,6 +86,41 @@ def split(content_type: str | None, body: bytes) -> list[Any]:
     if len(content) > EVENTS_MAX:
         raise Malformed(f"body: {len(content)} events in one batch; send at most {EVENTS_MAX}")
     return content
+
+
+def parse(body: bytes) -> Any:
+    """The JSON in a body. Raises `Malformed` for what is no JSON, and for what JSON readers differ about.
+
+    These are keys that are there twice in one object, and numbers beyond any that a double holds (RFC 8259, sections 4
+    and 6): whoever forwards or logs such a message may see another one than its consumer. The first reading is strict
+    and bounds depth and size of numbers; the second one is shown keys and numbers as they are written.
+    """
+    if len(body) > BODY_BYTES_MAX:
+        raise Malformed(f"body: {len(body)} bytes; send at most {BODY_BYTES_MAX}, in several messages")
+    try:
+        content = from_json(body, allow_inf_nan=False)
+        _look_again(body.decode())
+    except Malformed:
+        raise
+    except ValueError as error:
+        raise Malformed(f"body: not JSON: {error}") from None
+    return content
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> None:
+    if len(dict(pairs)) < len(pairs):
+        twice = next(key for key, times in Counter(key for key, _ in pairs).items() if times > 1)
+        raise Malformed(f"body: the key {twice[:60]!r} is there twice in one object; send it once")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if isinf(number):
+        raise Malformed(f"body: the number {text[:60]} is out of range; send one that a double holds")
+    return number
+
+
+_look_again = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_float=_finite).decode
 
 
 def read(content: Any) -> Envelope:

@@ -92,10 +92,11 @@ class Consumer:
 
     def _read(self, delivery: AbstractIncomingMessage) -> list[Arrived]:
         exchange, routing_key = delivery.exchange or "", delivery.routing_key or ""
-        origin = Origin(exchange, routing_key, delivery.content_type)
-        if exchange == REPLAY_EXCHANGE:
+        replayed = exchange == REPLAY_EXCHANGE
+        if replayed:
             came_by = [str(delivery.headers.get(name, "")) for name in ("exchange", "routing_key")]
-            origin = Origin(came_by[0] or exchange, came_by[1] or routing_key, delivery.content_type, replayed=True)
+            exchange, routing_key = came_by[0] or exchange, came_by[1] or routing_key
+        origin = Origin(exchange, routing_key, delivery.content_type, replayed, delivery.content_encoding)
         contents: list[Message | Unreadable] = decode(delivery.body, origin, self._facts)
         return [Arrived(content, origin, bool(delivery.redelivered)) for content in contents]
 
