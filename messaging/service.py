@@ -48,6 +48,8 @@ CLOCK_S = 0.5
 """How often work whose time has come is looked for. Deadlines hold without it; this is how soon others hear of them."""
 HOUSEKEEPING_S = 600.0
 RECONNECT_S = 1.0
+CONNECT_S_MAX = 10.0
+"""A broker that takes the connection and then says nothing is tried again after this."""
 STOP_S = 7.0
 """After this, a stop no longer waits: nothing is lost by that, since the broker and the outbox have it all."""
 
@@ -175,6 +177,7 @@ class ServiceInstance(Generic[State]):
             named(self.settings.amqp_url, f"{name} consumer"),
             fail_fast=False,
             reconnect_interval=RECONNECT_S,
+            timeout=CONNECT_S_MAX,
             app_id=name,
             decoder=whole,
             apply_types=False,
@@ -212,11 +215,20 @@ class ServiceInstance(Generic[State]):
                 await self.broker.start()
 
     async def _is_consuming(self) -> bool:
-        subscribers = self.broker.subscribers
-        return all(
-            getattr(subscriber, "_consumer_tag", None) and not subscriber._queue_obj.channel.is_closed  # type: ignore[attr-defined]  # noqa: SLF001
-            for subscriber in subscribers
-        ) and await self.broker.ping(timeout=0.5)
+        """Whether the broker delivers: also false where it ended a consumer because its queue was deleted."""
+        if not await self.broker.ping(timeout=0.5):
+            return False
+        for subscriber in self.broker.subscribers:
+            tag, queue = getattr(subscriber, "_consumer_tag", None), getattr(subscriber, "_queue_obj", None)
+            if not tag or queue is None or queue.channel.is_closed:
+                return False
+            try:
+                channel = await asyncio.wait_for(queue.channel.get_underlay_channel(), 0.5)
+            except (*CONNECTION_EXCEPTIONS, TimeoutError):
+                return False
+            if tag not in channel.consumers:
+                return False
+        return True
 
     async def _clock(self) -> None:
         while True:
