@@ -227,6 +227,7 @@ class CancelRefused(_OrderEvent):
     """The order can no longer be cancelled. Reasons: `confirmed`, `completed`, `failed`, `other_account`."""
 
     type: ClassVar[str] = "order.cancel_refused"
+    identity_fields: ClassVar[tuple[str, ...]] = ("reason",)
 
     order_id: UUID
     account_id: AccountId

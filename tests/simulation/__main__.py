@@ -1,0 +1,137 @@
+"""`python -m tests.simulation`: run seeds, judge them, and print what goes wrong with the command that replays it."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+
+from tests.evidence import record
+from tests.simulation.checks import Violation
+from tests.simulation.plan import FAULTS, Fault, Mode, Plan, plan
+from tests.simulation.pure import Run, run
+from tests.simulation.shrink import shrink
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+out = Console(highlight=False, soft_wrap=True)
+
+FAILURES_MAX = 3
+"""After so many, the rest is not run."""
+
+
+@dataclass
+class Tally:
+    """What some seeds came to."""
+
+    runs: int = 0
+    sagas: int = 0
+    deliveries: int = 0
+    searched: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+    failed: list[tuple[Plan, Violation]] = field(default_factory=list)
+
+    def add(self, planned: Plan, done: Run) -> None:
+        """Count one run."""
+        self.runs += 1
+        self.sagas += len(done.history.sent)
+        self.deliveries += done.history.deliveries
+        self.searched += done.history.searched
+        self.faults.update(done.history.faults)
+        if done.violations:
+            self.failed.append((planned, done.violations[0]))
+
+
+@app.command()
+def main(
+    seeds: Annotated[str, typer.Argument(help="FIRST:LAST (without LAST), or one seed")] = "0:1000",
+    mode: Annotated[str, typer.Option(help="safety or liveness; else as each seed has it")] = "",
+    faults: Annotated[str, typer.Option(help=f"of {','.join(FAULTS)}, or none; else as each seed has it")] = "",
+    only: Annotated[str, typer.Option(help="numbers of the sagas to run; else all")] = "",
+    trace: Annotated[bool, typer.Option(help="print what happens")] = False,
+) -> None:
+    """Simulate the whole system in memory, one run for each seed, and check each against one serial program."""
+    first, last = _range(seeds)
+    tally, began = Tally(), time.process_time()
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"seeds {first}:{last}", total=last - first)
+        for seed in range(first, last):
+            planned = _planned(seed, mode, faults, only)
+            done = run(planned, trace)
+            tally.add(planned, done)
+            progress.advance(task)
+            if trace:
+                _print_trace(done)
+            if len(tally.failed) >= FAILURES_MAX:
+                break
+    _report(tally, time.process_time() - began, f"{first}:{last}", quiet=bool(only))
+    if tally.failed:
+        sys.exit(1)
+
+
+def _planned(seed: int, mode: str, faults: str, only: str) -> Plan:
+    if mode not in ("", "safety", "liveness"):
+        raise typer.BadParameter("safety or liveness", param_hint="--mode")
+    chosen: list[Fault] | None = None
+    if faults:
+        unknown = set(faults.split(",")) - {*FAULTS, "none"}
+        if unknown:
+            raise typer.BadParameter(f"{', '.join(unknown)} is none of {', '.join(FAULTS)}", param_hint="--faults")
+        chosen = [each for each in FAULTS if each in faults.split(",")]
+    own_mode: Mode | None = "safety" if mode == "safety" else "liveness" if mode else None
+    planned = plan(seed, own_mode, chosen)
+    if only:
+        numbers = {int(each) for each in only.split(",")}
+        planned = replace(planned, sagas=tuple(saga for saga in planned.sagas if saga.number in numbers))
+    return planned
+
+
+def _report(tally: Tally, cpu_s: float, seeds: str, quiet: bool) -> None:
+    for planned, violation in tally.failed:
+        _print_failure(planned, violation, quiet)
+    faults = ", ".join(f"{count} {name}" for name, count in sorted(tally.faults.items()))
+    out.print(f"{tally.runs} runs, {tally.sagas} sagas, {tally.deliveries} deliveries; faults: {faults or 'none'}")
+    out.print(f"{tally.sagas / cpu_s * 60:,.0f} sagas a minute on one core")
+    if not quiet:
+        record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
+        record("histories put in a serial order", f"{tally.searched}", seeds)
+
+
+def _print_failure(planned: Plan, violation: Violation, quiet: bool) -> None:
+    out.print(f"seed {planned.seed} ({planned.mode}): {violation}", style="bold red")
+    small = planned if quiet else shrink(planned, lambda each: bool(run(each).violations))
+    done = run(small, traced=True)
+    _print_trace(done)
+    out.print(f"shortest found: {done.violations[0]}")
+    out.print(f"replay: {command(small)}", style="bold")
+
+
+def command(planned: Plan) -> str:
+    """What replays this run."""
+    only = ",".join(str(saga.number) for saga in planned.sagas)
+    faults = ",".join(sorted(planned.faults)) or "none"
+    return f"make simulate SEEDS={planned.seed} WITH='--mode {planned.mode} --faults {faults} --only {only} --trace'"
+
+
+def _print_trace(done: Run) -> None:
+    text = "\n".join(done.trace)
+    out.print(text, markup=False)
+    out.print(f"trace {hashlib.sha256(text.encode()).hexdigest()[:16]}, {len(done.trace)} lines")
+
+
+def _range(seeds: str) -> tuple[int, int]:
+    try:
+        first, _, last = seeds.partition(":")
+        return int(first), int(last) if last else int(first) + 1
+    except ValueError:
+        raise typer.BadParameter(f"{seeds!r}: FIRST:LAST or one seed", param_hint="SEEDS") from None
+
+
+if __name__ == "__main__":
+    app()
