@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from sqlalchemy.engine import URL, make_url
+from sqlalchemy import event
+from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
@@ -13,22 +14,39 @@ _RETRY_AT_ONCE = frozenset(("40001", "40P01", "23505"))
 """serialization_failure, deadlock_detected, and unique_violation (another replica was first): the same batch, handled
 again, sees what the other one committed. PostgreSQL, appendix A."""
 
-_OUTAGE_CLASSES = ("08", "53", "57", "58")
-"""Connection exceptions, insufficient resources, operator intervention, system errors. PostgreSQL, appendix A."""
+_OUTAGE_CLASSES = ("08", "25P03", "53", "57", "58")
+"""Connection exceptions, a transaction that stood still for too long, insufficient resources, operator intervention,
+system errors. PostgreSQL, appendix A."""
+
+SILENCE_S_MAX = 10
+"""How long one side waits for the other: the service for an answer, the database for the next statement of an open
+transaction. A connection can end without either hearing of it, and the locks that it leaves behind stop the others."""
 
 
 def engine(url: str, name: str, pool_size: int = 5) -> AsyncEngine:
     """Connections to the database at `url` (any `postgresql://` form), shown under `name` in pg_stat_activity."""
-    return create_async_engine(
+    made = create_async_engine(
         asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
         connect_args={
-            "timeout": 10,
-            "command_timeout": 60,
-            "server_settings": {"application_name": name, "jit": "off"},
+            "timeout": SILENCE_S_MAX,
+            "command_timeout": SILENCE_S_MAX,
+            "server_settings": {
+                "application_name": name,
+                "jit": "off",
+                "idle_in_transaction_session_timeout": f"{SILENCE_S_MAX}s",
+            },
         },
     )
+    event.listen(made.sync_engine, "handle_error", _give_up_the_silent)
+    return made
+
+
+def _give_up_the_silent(context: ExceptionContext) -> None:
+    """Where one connection is not answered, all in the pool are given up: each would cost as long a wait."""
+    if isinstance(context.original_exception, TimeoutError):
+        context.is_disconnect = True
 
 
 def asyncpg_url(url: str) -> URL:

@@ -37,9 +37,17 @@ class MigrationSettings(BaseSettings):
     migration_database_url: str
 
 
+HEARTBEAT_S = 4
+"""The interval in which broker and service hear of each other, unless the URL says otherwise. A connection whose other
+end has gone without a word is given up by the broker after two of them, and by aiormq after three and a few seconds:
+16 in all. With its default of 60 that took three minutes, in which nothing was consumed."""
+
+
 def named(amqp_url: str, name: str) -> str:
     """The same URL, for a connection that the RabbitMQ UI shows under this name."""
-    return f"{amqp_url}{'&' if urlsplit(amqp_url).query else '?'}name={quote(name)}"
+    query = urlsplit(amqp_url).query
+    heartbeat = "" if "heartbeat=" in query else f"&heartbeat={HEARTBEAT_S}"
+    return f"{amqp_url}{'&' if query else '?'}name={quote(name)}{heartbeat}"
 
 
 Read = TypeVar("Read", bound=BaseSettings)
