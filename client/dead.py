@@ -15,11 +15,13 @@ from pydantic_core import from_json
 
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unreachable
-from contracts.topology import REPLAY_EXCHANGE, SERVICES, UNROUTED_QUEUE, dead_queue
+from contracts.topology import EXCHANGE_OF, FACTS, REPLAY_EXCHANGE, SERVICES, UNROUTED_QUEUE, dead_queue
 
 LETTERS_MAX = 200
 """Letters of each queue that are looked at; the rest come into view as these are replayed."""
 REPLAY_S_MAX = 15.0
+OPERATOR = "operator"
+"""The broker user who alone may replay."""
 
 QUEUES = {dead_queue(service): str(service) for service in SERVICES} | {UNROUTED_QUEUE: ""}
 
@@ -124,15 +126,16 @@ def letter(service: str, message: AbstractIncomingMessage) -> Letter:
     headers: dict[str, Any] = dict(message.headers)
     deaths = headers.get("x-death")
     death: dict[str, Any] = deaths[0] if isinstance(deaths, list) and deaths else {}
+    parked = service != "" and message.user_id == service
+    exchange, routing_key = _origin(service, message, death)
     content = _first_event(message.body)
     data = content.get("data")
-    keys = death.get("routing-keys") or [message.routing_key]
     return Letter(
         key=message.message_id or hashlib.sha256(message.body).hexdigest()[:32],
         service=service,
-        reason=_reason(service, headers, death, message),
-        exchange=str(headers.get("exchange") or death.get("exchange") or message.exchange or ""),
-        routing_key=str(headers.get("routing_key") or keys[0] or ""),
+        reason=_reason(service, headers if parked else {}, death, message),
+        exchange=exchange,
+        routing_key=routing_key,
         at=_time(headers.get("parked_at")) or death.get("time") or message.timestamp,
         type=str(content.get("type", "")),
         id=str(content.get("id", "")),
@@ -140,6 +143,25 @@ def letter(service: str, message: AbstractIncomingMessage) -> Letter:
         content_type=message.content_type or "",
         body=message.body,
     )
+
+
+def _origin(service: str, message: AbstractIncomingMessage, death: dict[str, Any]) -> tuple[str, str]:
+    """The exchange and routing key that the message came by first, as far as that is proven; else an empty key.
+
+    A sender's headers, `x-death` among them, could name an origin that it has no right to, and the replay would give it
+    to them. The broker vouches for `user_id` alone: so the service that parked it and the operator who replayed it are
+    believed, a service that announced it owns its exchange, and of anybody else it can only be a client's command.
+    """
+    sender, headers = message.user_id or "", message.headers
+    if not service:
+        return message.exchange or "", message.routing_key or ""
+    key = str((death.get("routing-keys") or [""])[0])
+    if sender in (service, OPERATOR):
+        return str(headers.get("exchange") or death.get("exchange") or ""), str(headers.get("routing_key") or key)
+    exchange = next((own for name, own in EXCHANGE_OF.items() if name == sender), "commands")
+    fact = FACTS.get(key)
+    proven = fact and fact.exchange == exchange and (exchange != "commands" or "client" in fact.audience)
+    return exchange, key if proven else ""
 
 
 def _reason(service: str, headers: dict[str, Any], death: dict[str, Any], message: AbstractIncomingMessage) -> str:

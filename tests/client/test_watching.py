@@ -94,9 +94,10 @@ class _Delivery:
         content_type: str = SINGLE,
         routing_key: str = "",
         headers: Mapping[str, object] | None = None,
+        user_id: str | None = None,
     ) -> None:
         self.body, self.content_type, self.routing_key = body, content_type, routing_key
-        self.headers = headers or {}
+        self.headers, self.user_id = headers or {}, user_id
         self.message_id: str | None = None
         self.timestamp: datetime | None = None
         self.exchange = "dead"
@@ -118,18 +119,43 @@ def test_a_letter_that_a_service_parked() -> None:
     came = {"reason": "amount: too small", "exchange": "commands", "routing_key": "account.credit"}
     headers = {**came, "parked_at": AT.isoformat()}
     body = encode([_envelope(c.CreditAccount(credit_id=A, account_id="alice", amount=1))])[1]
-    delivery = _Delivery(body, routing_key="user_service", headers=headers)
+    delivery = _Delivery(body, routing_key="user_service", headers=headers, user_id="user_service")
     found = letter("user_service", delivery.as_message())
     assert (found.reason, found.exchange, found.routing_key) == ("amount: too small", "commands", "account.credit")
     assert (found.type, found.account, found.id, found.at) == ("account.credit", "alice", str(B), AT)
 
 
 def test_a_letter_that_the_broker_gave_up_on() -> None:
-    death = {"reason": "delivery_limit", "queue": "user_service", "exchange": "user", "routing-keys": ["x"], "time": AT}
-    delivery = _Delivery(b"{}", headers={"x-death": [death]})
+    keys = ["order.placed"]
+    death = {"reason": "delivery_limit", "queue": "user_service", "exchange": "order", "routing-keys": keys, "time": AT}
+    delivery = _Delivery(b"{}", headers={"x-death": [death]}, user_id="order_service")
     found = letter("user_service", delivery.as_message())
     assert found.reason == "given up by the broker: delivery_limit in queue user_service"
-    assert (found.exchange, found.routing_key, found.at) == ("user", "x", AT)
+    assert (found.exchange, found.routing_key, found.at) == ("order", "order.placed", AT)
+
+
+@pytest.mark.parametrize(
+    ("sender", "exchange", "key", "origin"),
+    [
+        (None, "commands", "account.credit", ("commands", "account.credit")),
+        ("client", "commands", "account.credit", ("commands", "account.credit")),
+        ("client", "commands", "catalog.put", ("commands", "")),
+        ("client", "user", "coins.credited", ("commands", "")),
+        ("client", "replay", "user_service", ("commands", "")),
+        ("promo_service", "promo", "promo.claimed", ("promo", "promo.claimed")),
+        ("promo_service", "order", "order.placed", ("promo", "")),
+        ("operator", "commands", "catalog.put", ("user", "coins.credited")),
+        ("user_service", "commands", "account.open", ("user", "coins.credited")),
+    ],
+)
+def test_a_letter_came_as_its_sender_may_have_sent_it(
+    sender: str | None, exchange: str, key: str, origin: tuple[str, str]
+) -> None:
+    """Headers count if their writer, for whom the broker vouches, is the service itself or an operator."""
+    claim = {"exchange": "user", "routing_key": "coins.credited"}
+    death = {"reason": "delivery_limit", "queue": "user_service", "exchange": exchange, "routing-keys": [key]}
+    found = letter("user_service", _Delivery(b"{}", headers={**claim, "x-death": [death]}, user_id=sender).as_message())
+    assert (found.exchange, found.routing_key) == origin
 
 
 def test_a_letter_that_no_service_takes() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from local.parts import Parts
 from local.site import Site
+from tests.service.probe import Probe
 from tests.service.sites import fresh
 
 
@@ -17,3 +18,10 @@ def site(parts: Parts) -> Iterator[Site]:
     made = fresh(parts, "sec")
     yield made
     made.drop()
+
+
+@pytest.fixture
+async def probe(site: Site) -> AsyncIterator[Probe]:
+    """The world outside the services."""
+    async with Probe.at(site) as opened:
+        yield opened

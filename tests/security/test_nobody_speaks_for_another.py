@@ -1,0 +1,185 @@
+"""What RabbitMQ's permissions alone would let through: forged senders, second routing keys, forged origins."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import aiormq
+import pytest
+from aiormq.abc import AbstractChannel
+from pamqp.commands import Basic
+from pamqp.common import FieldValue
+
+from client import dead
+from client.connection import Connection
+from contracts.commands import PutItem
+from contracts.envelope import SINGLE
+from contracts.events import CoinsCredited
+from contracts.queries import ListCatalog, ShowAccount
+from local.parts import Parts
+from local.site import Site
+from tests.security.logins import DONE, REFUSED, another_client, login
+from tests.service.probe import Probe, envelope
+from tests.service.sites import running
+
+MAY_PUBLISH = {
+    "user_service": ("user", "coins.credited"),
+    "order_service": ("order", "order.placed"),
+    "promo_service": ("promo", "promo.claimed"),
+    "client": ("commands", "account.open"),
+    "operator": ("commands", "catalog.put"),
+}
+
+
+@pytest.fixture
+async def operator(site: Site) -> AsyncIterator[Connection]:
+    connection = Connection(site.amqp_url("operator"), "test")
+    yield connection
+    await connection.close()
+
+
+def goods() -> tuple[str, bytes]:
+    """A command that only an operator may send, and the item it would make."""
+    item = f"item-{uuid4()}"
+    fact = PutItem(item=item, price=1, stock=1, fulfilment="instant")
+    return item, envelope(fact).model_dump_json().encode()
+
+
+async def publish(channel: AbstractChannel, exchange: str, key: str, body: bytes = b"{}", **properties: Any) -> None:
+    content = Basic.Properties(content_type=SINGLE, delivery_mode=2, **properties)
+    await channel.basic_publish(body, exchange=exchange, routing_key=key, properties=content)
+
+
+@pytest.mark.parametrize("user", MAY_PUBLISH)
+async def test_a_message_names_its_sender_or_nobody(site: Site, user: str) -> None:
+    exchange, key = MAY_PUBLISH[user]
+    async with login(site.amqp_url(user), user) as each:
+        for name in (*MAY_PUBLISH, "admin", "guest", ""):
+            came = await each.attempt(partial(publish, exchange=exchange, key=key, user_id=name))
+            assert came == DONE if name in (user, "") else "user_id" in came, (name, came)
+
+
+async def test_a_second_routing_key_gets_nothing_past_the_first(site: Site, probe: Probe) -> None:
+    """RabbitMQ before 4.0 checks only the first of them."""
+    async with login(site.amqp_url("client"), "client") as client, running(site, "order_service"):
+        for header in ("CC", "BCC"):
+            item, body = goods()
+            hidden = {header: ["catalog.put", "fulfilment.accepted"]}
+            came = await client.attempt(
+                partial(publish, exchange="commands", key="account.open", body=body, headers=hidden)
+            )
+            assert came in (DONE, REFUSED)
+            if came == DONE:
+                letter = await probe.park("order_service.dead", item)
+                assert "routing key 'account.open'" in letter.reason
+            assert item not in await _catalog(probe)
+
+
+async def test_what_a_reply_queue_dead_letters_into_the_commands_is_none(site: Site, probe: Probe) -> None:
+    """A queue's own arguments send what it holds to any exchange that its user may publish to, with any key."""
+    name = f"reply.client.{uuid4()}"
+    away: dict[str, FieldValue] = {
+        "x-message-ttl": 0,
+        "x-dead-letter-exchange": "commands",
+        "x-dead-letter-routing-key": "catalog.put",
+    }
+    async with login(site.amqp_url("client"), "client") as client, running(site, "order_service"):
+        channel = await client.connection.channel()
+        await channel.queue_declare(name, exclusive=True, arguments=away)
+        await channel.queue_bind(name, "replies", name)
+        question = json.dumps({"item": "no-such-item"}).encode()
+        await publish(channel, "queries", "catalog.list", question, reply_to=name, user_id="client")
+        letter = await probe.park("order_service.dead", "content_type: 'application/json'")
+        assert letter.headers["routing_key"] == "catalog.put"
+        assert await _catalog(probe) is not None
+
+
+async def test_a_command_that_nobody_takes_is_replayed_as_what_it_came_as(site: Site, operator: Connection) -> None:
+    _, body = goods()
+    async with login(site.amqp_url("client"), "client") as client:
+        claim = {"exchange": "commands", "routing_key": "catalog.put", "reason": "nothing to see"}
+        forged = partial(publish, exchange="commands", key="order.place.v2", body=body, headers=claim)
+        assert await client.attempt(forged) == DONE
+    (letter,) = [each for each in await dead.letters(operator) if each.body == body]
+    assert (letter.exchange, letter.routing_key) == ("commands", "order.place.v2")
+    assert "nothing to see" not in letter.reason
+    async with login(site.amqp_url("operator"), "operator") as each:
+        channel = await each.connection.channel()
+        before = (await channel.queue_declare("order_service", passive=True)).message_count
+        await dead.replay(operator, lambda found: [each for each in found if each.body == body])
+        assert (await channel.queue_declare("order_service", passive=True)).message_count == before
+    (again,) = [each for each in await dead.letters(operator) if each.body == body]
+    assert again.routing_key == "order.place.v2"
+
+
+async def test_a_message_that_the_broker_gave_up_is_replayed_as_what_it_came_as(
+    site: Site, operator: Connection
+) -> None:
+    fact = CoinsCredited(account_id="forged", operation_id=uuid4(), kind="credit", amount=1)
+    body = envelope(fact).model_dump_json().encode()
+    claim = {"exchange": "user", "routing_key": "coins.credited"}
+    death = [
+        {
+            "queue": "user_service",
+            "reason": "rejected",
+            "count": 1,
+            "exchange": "user",
+            "routing-keys": ["coins.credited"],
+        }
+    ]
+    async with login(site.amqp_url("client"), "client") as client:
+        for headers in (claim, {**claim, "x-death": death}):
+            forged = partial(publish, exchange="commands", key="account.open", body=body, headers=headers)
+            assert await client.attempt(forged) == DONE
+    await _give_up(site, body, 2)
+    found = [each for each in await dead.letters(operator) if each.body == body]
+    assert [(each.exchange, each.routing_key) for each in found] == [("commands", "account.open"), ("commands", "")]
+
+
+async def test_one_client_hears_nothing_of_anothers_answers(site: Site, parts: Parts, probe: Probe) -> None:
+    async with another_client(site, parts) as (name, url), running(site, "user_service"), login(url, name) as shop:
+        channel = await shop.connection.channel()
+        own = f"reply.{name}.1"
+        await channel.queue_declare(own, exclusive=True)
+        for key in (own, f"reply.{name}.#", f"reply.{name}.*"):
+            await channel.queue_bind(own, "replies", key)
+        assert await probe.ask(ShowAccount(account_id="never-opened")) == {"answer": None}
+        await publish(
+            channel, "queries", "account.show", b'{"account_id": "x"}', reply_to=probe._reply_to, user_id=name
+        )
+        await publish(channel, "queries", "account.show", b'{"account_id": "x"}', reply_to=own, user_id=name)
+        heard: list[bytes] = []
+        while not heard:
+            got = await channel.basic_get(own, no_ack=True)
+            if isinstance(got.delivery, Basic.GetOk):
+                heard.append(got.body)
+        assert [json.loads(each) for each in heard] == [{"answer": None}]
+        assert probe._replies.empty()
+
+
+async def _catalog(probe: Probe) -> list[str]:
+    answer = (await probe.ask(ListCatalog()))["answer"]
+    return [each["item"] for each in answer["items"]]
+
+
+async def _give_up(site: Site, body: bytes, times: int) -> None:
+    """Have the broker dead-letter these messages, as it does with what kills its consumer too often."""
+    done = asyncio.Event()
+    left = [None] * times
+    async with login(site.amqp_url("user_service"), "user_service") as service:
+        channel = await service.connection.channel()
+
+        async def refuse(message: aiormq.abc.DeliveredMessage) -> None:
+            if message.body == body:
+                left.pop()
+            await channel.basic_reject(message.delivery_tag or 0, requeue=False)
+            if not left:
+                done.set()
+
+        await channel.basic_consume("user_service", refuse)
+        await asyncio.wait_for(done.wait(), 20)
