@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -91,14 +91,28 @@ class Watch:
                 raise Violation("bounded wait", f"{operation} waits at {now}, was promised {until}")
 
 
-def judge(plan: Plan, history: History, books: Books, parked: Sequence[tuple[str, str]]) -> list[Violation]:
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What a run leaves in the services. `stock`: of each item. `parked`: dead letters with their reasons. `twice`:
+    messages that were handled again although the inbox knew them.
+    """
+
+    books: Books
+    stock: Mapping[str, int]
+    parked: Sequence[str]
+    twice: Sequence[str]
+
+
+def judge(plan: Plan, history: History, left: Left) -> list[Violation]:
     """All that is wrong at the end of a run."""
-    return list(_violations(plan, history, books, parked))
+    return list(_violations(plan, history, left))
 
 
-def _violations(plan: Plan, history: History, books: Books, parked: Sequence[tuple[str, str]]) -> Iterator[Violation]:
-    for fact, reason in parked:
-        yield Violation("no healthy dead letter", f"{fact}: {reason}")
+def _violations(plan: Plan, history: History, left: Left) -> Iterator[Violation]:
+    books = left.books
+    yield from (Violation("no healthy dead letter", each) for each in left.parked)
+    yield from (Violation("exactly once", each) for each in left.twice)
+    yield from _goods(plan, left)
     for differing in history.differing:
         yield Violation("one answer", differing)
     if plan.mode == "safety":
@@ -112,6 +126,20 @@ def _violations(plan: Plan, history: History, books: Books, parked: Sequence[tup
     if plan.mode == "liveness":
         yield from _ends(plan, history, books)
         yield from _serial(plan, history, books)
+
+
+def _goods(plan: Plan, left: Left) -> Iterator[Violation]:
+    """Goods are with the service or with whoever bought them, and no code was used more often than it may be."""
+    states = {each.order_id: each.state for each in left.books.orders}
+    for item in plan.goods:
+        orders = [saga for saga in plan.sagas if saga.of == item.name and not item.external]
+        sold = sum(saga.size for saga in orders if states.get(saga.id) in ("confirmed", "completed"))
+        if left.stock[item.name] != item.stock - sold:
+            yield Violation("goods conserved", f"{item} has {left.stock[item.name]} left, {sold} were sold")
+    for code, uses in ((each.code, each.uses) for each in left.books.promos.codes):
+        most = next((each.uses_max for each in plan.promotions if each.code == code), None)
+        if most is not None and uses > most:
+            yield Violation("limits of codes", f"{code} was used {uses} times of {most}")
 
 
 def _answers(history: History, operations: dict[UUID, OperationRow]) -> Iterator[Violation]:

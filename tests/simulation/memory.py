@@ -34,13 +34,15 @@ class Tables(Protocol):
 
 
 class MemoryNode:
-    """`parked`: what could not be handled, with the reason."""
+    """`parked`: what could not be handled, with the reason. `twice`: what the inbox knew, and was handled again."""
 
     def __init__(self, name: Service, handlers: Handlers[Any], tables: Tables) -> None:
         self.name: Service = name
         self.tables = tables
         self.parked: list[tuple[Fact, str]] = []
+        self.twice: list[Fact] = []
         self._handlers = handlers
+        self._handled: set[tuple[UUID, str]] = set()
         self._inbox: set[tuple[UUID, str]] = set()
         self._outbox: dict[int, Parcel] = {}
         self._held: list[int] = []
@@ -52,10 +54,12 @@ class MemoryNode:
         for delivery in batch:
             for event in delivery.parcel.events:
                 key = (event.id, delivery.parcel.exchange)
-                if key not in self._inbox and key not in fresh:
+                if not self._is_known(key) and key not in fresh:
                     fresh[key] = Message(event.id, event.id, event.fact)
         self._transact(list(fresh.values()), now, reached)
         self._inbox.update(fresh)
+        self.twice += [message.fact for key, message in fresh.items() if key in self._handled]
+        self._handled.update(fresh)
         reached("after commit")
 
     async def handle_due(self, now: datetime, reached: Reached) -> bool:
@@ -86,9 +90,13 @@ class MemoryNode:
 
     async def forget(self) -> None:
         self._inbox.clear()
+        self._handled.clear()
 
     async def next_due(self) -> datetime | None:
         return self.tables.next_due()
+
+    def _is_known(self, key: tuple[UUID, str]) -> bool:
+        return key in self._inbox
 
     def _transact(self, messages: Sequence[Message], now: datetime, reached: Reached) -> None:
         """Decide and commit. Nothing is kept where the process dies before the commit."""

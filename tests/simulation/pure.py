@@ -10,7 +10,7 @@ from client.audit_rows import Books
 from contracts.base import Service
 from order_service.handlers import OrderHandlers
 from promo_service.handlers import PromoHandlers
-from tests.simulation.checks import Violation, Watch, judge
+from tests.simulation.checks import Left, Violation, Watch, judge
 from tests.simulation.history import History
 from tests.simulation.memory import MemoryNode
 from tests.simulation.plan import Plan
@@ -53,8 +53,13 @@ def run(plan: Plan, traced: bool = False) -> Run:
         return Run(world.history, [found], trace)
     process = world._processes["user_service"]
     books = Books(users.rows(world.now(process)), orders.rows(), promos.rows())
-    parked = [(str(fact), reason) for node in nodes.values() for fact, reason in node.parked]
-    return Run(history, judge(plan, history, books, parked), trace)
+    left = Left(
+        books,
+        {each.name: each.stock for each in orders.items.values()},
+        [f"{fact!r}: {reason}" for node in nodes.values() for fact, reason in node.parked],
+        [repr(fact) for node in nodes.values() for fact in node.twice],
+    )
+    return Run(history, judge(plan, history, left), trace)
 
 
 def complete(work: Coroutine[Any, Any, Result]) -> Result:
