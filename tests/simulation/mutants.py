@@ -1,0 +1,423 @@
+"""The rules of the system, each broken on purpose: switches for tests that show what the checks find.
+
+Each takes pytest's monkeypatch, which mends the rule again. The document of each says what is broken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from contracts.base import Fact
+from contracts.commands import CancelOrder
+from contracts.events import CoinsCaptured, CoinsExpired, CoinsRefused, OperationKind
+from messaging.message import Announcement
+from order_service import order as orders
+from promo_service import promo as promos
+from tests.simulation.memory import MemoryNode
+from user_service import account as accounts
+from user_service.account import Account, Limits, Step
+from user_service.operation import Answer, Interval, Operation, answer, span
+
+Break = Callable[[pytest.MonkeyPatch], None]
+
+
+def _answered_at_one_end(patch: pytest.MonkeyPatch, kind: OperationKind, end: str) -> None:
+    """Answer this kind as soon as one end of the interval says how."""
+
+    def broken(operation: Operation, before: Interval) -> Operation:
+        if operation.kind == kind:
+            value = before.low if end == "low" else min(before.high, 10**6)
+            before = Interval(value, value)
+        return answered(operation, before)
+
+    answered = accounts._answered
+    patch.setattr(accounts, "_answered", broken)
+
+
+def doubling_does_not_wait(patch: pytest.MonkeyPatch) -> None:
+    """A multiply takes what is surely there."""
+    _answered_at_one_end(patch, "multiply", "low")
+
+
+def doubling_counts_coins_in_flight(patch: pytest.MonkeyPatch) -> None:
+    """A multiply takes what may be there."""
+    _answered_at_one_end(patch, "multiply", "high")
+
+
+def reserve_is_refused_on_coins_that_may_come_back(patch: pytest.MonkeyPatch) -> None:
+    """A reserve is refused as soon as the worst case is too little."""
+    _answered_at_one_end(patch, "reserve", "low")
+
+
+def later_hold_overtakes(patch: pytest.MonkeyPatch) -> None:
+    """A reserve is granted on coins that an earlier one has set aside."""
+    _answered_at_one_end(patch, "reserve", "high")
+
+
+def _spanned(patch: pytest.MonkeyPatch, broken: Callable[[Operation, Interval], Interval | None]) -> None:
+    patch.setattr(accounts, "span", lambda operation, before: broken(operation, before) or span(operation, before))
+
+
+def reservation_does_not_count(patch: pytest.MonkeyPatch) -> None:
+    """Coins in flight are counted as if they were free."""
+    _spanned(patch, lambda operation, before: before if operation.state == "reserved" else None)
+
+
+def reservation_counts_as_spent(patch: pytest.MonkeyPatch) -> None:
+    """Coins in flight are counted as if they were gone."""
+
+    def broken(operation: Operation, before: Interval) -> Interval | None:
+        if operation.state != "reserved":
+            return None
+        return Interval(before.low - operation.size, before.high - operation.size)
+
+    _spanned(patch, broken)
+
+
+def waiting_doubling_does_not_count(patch: pytest.MonkeyPatch) -> None:
+    """What waits is passed over as if it were not there."""
+    _spanned(patch, lambda operation, before: before if operation.state == "waiting" else None)
+
+
+def named_place_does_not_hold(patch: pytest.MonkeyPatch) -> None:
+    """A place that is kept changes nothing for those behind it."""
+    _spanned(patch, lambda operation, before: before if operation.state == "named" else None)
+
+
+def after_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    """No place is kept for what is named."""
+    take_place = accounts._take_place
+
+    def broken(account: Account, operation: Operation, _: Any, now: datetime, limits: Limits) -> Account:
+        return take_place(account, operation, (), now, limits)
+
+    patch.setattr(accounts, "_take_place", broken)
+
+
+def newcomer_goes_first(patch: pytest.MonkeyPatch) -> None:
+    """A new operation is put at the front of the log."""
+    take_place = accounts._take_place
+
+    def broken(account: Account, *arguments: Any) -> Account:
+        log = take_place(account, *arguments).log
+        placed = [replace(each, place=account.places + n + 1) for n, each in enumerate((*log[-1:], *log[:-1]))]
+        return replace(account, log=tuple(placed), places=account.places + len(log))
+
+    patch.setattr(accounts, "_take_place", broken)
+
+
+def expiry_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    """A reservation holds for ever."""
+    pass_time = accounts.pass_time
+
+    def broken(account: Account, now: datetime) -> Step:
+        held = tuple(replace(each, deadline=None) if each.state == "reserved" else each for each in account.log)
+        return pass_time(replace(account, log=held), now)
+
+    patch.setattr(accounts, "pass_time", broken)
+    patch.setattr("user_service.handlers.pass_time", broken)
+
+
+def late_capture_is_accepted(patch: pytest.MonkeyPatch) -> None:
+    """A capture counts although the deadline has passed, if nobody has noticed yet."""
+    capture = accounts.capture
+
+    def broken(account: Account, operation_id: UUID, now: datetime, cause: str) -> Step:
+        known = account.find(operation_id)
+        if known and known.state == "expired":
+            late = replace(known, state="captured", delta=-known.size)
+            past = {**account.past, known.id: late}
+            return Step(replace(account, past=past), accounts._said(account.id, late))
+        return capture(account, operation_id, now, cause)
+
+    patch.setattr("user_service.handlers.capture", broken)
+
+
+def capture_of_an_expired_one_says_captured(patch: pytest.MonkeyPatch) -> None:
+    """The order is told that it is paid, and is not."""
+    capture = accounts.capture
+
+    def broken(account: Account, operation_id: UUID, now: datetime, cause: str) -> Step:
+        step = capture(account, operation_id, now, cause)
+        told = tuple(
+            CoinsCaptured(account_id=each.account_id, operation_id=each.operation_id, amount=each.amount)
+            if isinstance(each, CoinsExpired) and each.operation_id == operation_id
+            else each
+            for each in step.facts
+        )
+        return replace(step, facts=told)
+
+    patch.setattr("user_service.handlers.capture", broken)
+
+
+def _settled(patch: pytest.MonkeyPatch, change: Callable[[Operation], Operation]) -> None:
+    put = accounts._put
+    patch.setattr(accounts, "_put", lambda account, operation: put(account, change(operation)))
+
+
+def captured_coins_stay(patch: pytest.MonkeyPatch) -> None:
+    """A capture takes nothing."""
+    _settled(patch, lambda each: replace(each, delta=0) if each.state == "captured" else each)
+
+
+def released_coins_come_twice(patch: pytest.MonkeyPatch) -> None:
+    """A release gives the coins back that were never taken from the balance."""
+    _settled(patch, lambda each: replace(each, delta=each.size) if each.state == "released" else each)
+
+
+def expired_coins_are_lost(patch: pytest.MonkeyPatch) -> None:
+    """An expiry takes the coins that it should free."""
+    _settled(patch, lambda each: replace(each, delta=-each.size) if each.state == "expired" else each)
+
+
+def waiting_outlives_its_deadline(patch: pytest.MonkeyPatch) -> None:
+    """What waits, waits on after its deadline."""
+    pass_time = accounts.pass_time
+
+    def broken(account: Account, now: datetime) -> Step:
+        patient = tuple(replace(each, deadline=None) if each.state == "waiting" else each for each in account.log)
+        return pass_time(replace(account, log=patient), now)
+
+    patch.setattr(accounts, "pass_time", broken)
+    patch.setattr("user_service.handlers.pass_time", broken)
+
+
+def wait_is_promised_too_short(patch: pytest.MonkeyPatch) -> None:
+    """The latest time of an answer is told five seconds early."""
+    waits_for = accounts.waits_for
+
+    def broken(account: Account, operation_id: UUID) -> tuple[tuple[UUID, ...], datetime | None, int]:
+        ahead, until, position = waits_for(account, operation_id)
+        return ahead, until - timedelta(seconds=5) if until else None, position
+
+    patch.setattr(accounts, "waits_for", broken)
+
+
+def tombstone_is_forgotten(patch: pytest.MonkeyPatch) -> None:
+    """A cancel that overtakes its order leaves nothing behind."""
+    release = accounts.release
+
+    def broken(account: Account, operation_id: UUID, *arguments: Any) -> Step:
+        return release(account, operation_id, *arguments) if account.find(operation_id) else Step(account)
+
+    patch.setattr("user_service.handlers.release", broken)
+
+
+def finished_is_folded_behind_an_open_one(patch: pytest.MonkeyPatch) -> None:
+    """What is settled leaves the log although something ahead of it is open."""
+    fold = accounts._fold
+
+    def broken(account: Account) -> Step:
+        finished = tuple(each for each in account.log if not each.is_open)
+        still_open = tuple(each for each in account.log if each.is_open)
+        return fold(replace(account, log=(*finished, *still_open)))
+
+    patch.setattr(accounts, "_fold", broken)
+
+
+def _answers(patch: pytest.MonkeyPatch, kind: OperationKind, change: Callable[[Answer, int, int], Answer]) -> None:
+    def broken(asked: OperationKind, size: int, balance: int) -> Answer:
+        given = answer(asked, size, balance)
+        return change(given, size, balance) if asked == kind else given
+
+    patch.setattr(accounts, "answer", broken)
+
+
+def doubling_adds_once_too_often(patch: pytest.MonkeyPatch) -> None:
+    """A factor of two adds twice the balance."""
+    _answers(patch, "multiply", lambda given, size, balance: replace(given, delta=balance * size))
+
+
+def bonus_is_given_twice(patch: pytest.MonkeyPatch) -> None:
+    """A bonus adds double what it says."""
+    _answers(patch, "bonus", lambda given, size, balance: replace(given, delta=2 * size))
+
+
+def exact_coins_are_refused(patch: pytest.MonkeyPatch) -> None:
+    """A purchase that takes the last coin is refused."""
+
+    def change(given: Answer, size: int, balance: int) -> Answer:
+        return Answer("refused", reason="insufficient_coins") if balance == size else given
+
+    _answers(patch, "reserve", change)
+
+
+def operation_is_not_recognised(patch: pytest.MonkeyPatch) -> None:
+    """An operation that arrives again under a new message has its effect again."""
+    arrive = accounts.arrive
+
+    def broken(account: Account, operation: Operation, *arguments: Any) -> Step:
+        known = account.find(operation.id)
+        if known and known.state == "credited":
+            past = {key: each for key, each in account.past.items() if key != operation.id}
+            log = tuple(each for each in account.log if each.id != operation.id)
+            account = replace(account, past=past, log=log)
+        return arrive(account, operation, *arguments)
+
+    patch.setattr("user_service.handlers.arrive", broken)
+
+
+def repeated_answer_differs(patch: pytest.MonkeyPatch) -> None:
+    """What is asked again is told that the id is used."""
+
+    def broken(account: Account, known: Operation, again: Operation) -> tuple[Fact, ...]:
+        kind = again.kind or "reserve"
+        return (CoinsRefused(account_id=account.id, operation_id=known.id, kind=kind, reason="id_used"),)
+
+    patch.setattr(accounts, "_answer_again", broken)
+
+
+def _moved(patch: pytest.MonkeyPatch, row: Mapping[type[Fact], Any], fact: type[Fact], move: Any) -> None:
+    """Replace one move of a table."""
+    patch.setitem(cast(dict[type[Fact], Any], row), fact, move)
+
+
+def cancel_after_the_pivot(patch: pytest.MonkeyPatch) -> None:
+    """An order that is confirmed can still be cancelled."""
+    _moved(patch, orders.TABLE["confirmed"], CancelOrder, orders._cancel)
+
+
+def order_completes_before_it_is_paid(patch: pytest.MonkeyPatch) -> None:
+    """A confirmed order counts as completed at once."""
+    confirm = orders._confirm
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        step = confirm(at, fact)
+        return replace(step, order=replace(step.order, state="completed"))
+
+    patch.setattr(orders, "_confirm", broken)
+
+
+def expired_order_completes(patch: pytest.MonkeyPatch) -> None:
+    """An order whose reservation expired is completed all the same."""
+    _moved(patch, orders.TABLE["confirmed"], CoinsExpired, orders._complete)
+
+
+def goods_stay_away(patch: pytest.MonkeyPatch) -> None:
+    """An order that fails after it took goods does not put them back."""
+    fail = orders._fail
+    patch.setattr(orders, "_fail", lambda at, reason: replace(fail(at, reason), item=at.item))
+
+
+def goods_are_never_taken(patch: pytest.MonkeyPatch) -> None:
+    """Stock is checked, and not taken."""
+    confirm = orders._confirm
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        if at.item and at.order.fulfilment == "instant":
+            at = replace(at, item=replace(at.item, stock=at.item.stock + at.order.quantity))
+        return confirm(at, fact)
+
+    patch.setattr(orders, "_confirm", broken)
+
+
+def order_never_fails_in_time(patch: pytest.MonkeyPatch) -> None:
+    """Neither an order's deadline nor the end of its reservation ends it."""
+    for state in ("placed", "reserved"):
+        _moved(patch, orders.TABLE[state], CoinsExpired, orders._ignore)
+    decide = orders._decide
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        return decide(replace(at, order=replace(at.order, deadline=at.now + timedelta(days=1))), fact)
+
+    patch.setattr(orders, "_decide", broken)
+
+
+def nobody_asks_again(patch: pytest.MonkeyPatch) -> None:
+    """What a purge lost is not asked for again."""
+    _moved(patch, orders.TABLE["confirmed"], orders.AnswerOverdue, orders._ignore)
+    _moved(patch, promos.TABLE["claimed"], promos.AnswerOverdue, promos._ignore)
+
+
+def asks_again_under_the_same_id(patch: pytest.MonkeyPatch) -> None:
+    """A question that is asked again is a message that the inbox knows."""
+    patch.setattr(Announcement, "id", property(lambda self: self.fact.announcement_id))
+
+
+def use_of_a_code_is_kept(patch: pytest.MonkeyPatch) -> None:
+    """A use is not given back when the account refuses the effect."""
+    patch.setattr(promos, "_give_back", lambda at, fact: promos._refuse(at, fact.reason, at.promo))
+    _moved(patch, promos.TABLE["claimed"], CoinsRefused, promos._give_back)
+
+
+def code_is_redeemed_twice(patch: pytest.MonkeyPatch) -> None:
+    """An account may use a code as often as it likes."""
+    why_not = promos._why_not
+    patch.setattr(promos, "_why_not", lambda at: why_not(replace(at, taken=False)))
+
+
+def code_has_no_limit(patch: pytest.MonkeyPatch) -> None:
+    """The number of uses is not looked at."""
+    why_not = promos._why_not
+
+    def broken(at: promos.Situation) -> str | None:
+        return why_not(replace(at, promo=replace(at.promo, uses_max=None) if at.promo else None))
+
+    patch.setattr(promos, "_why_not", broken)
+
+
+def redeemed_coins_are_told_wrong(patch: pytest.MonkeyPatch) -> None:
+    """The promo service says one coin more than was added."""
+    for name in ("CoinsMultiplied", "CoinsCredited"):
+        kind: Any = getattr(promos, name)
+        take_effect = promos.TABLE["claimed"][kind]
+
+        def broken(at: promos.Situation, fact: Fact, move: promos.Move = take_effect) -> promos.Step:
+            step = move(at, fact)
+            return replace(step, redemption=replace(step.redemption, added=(step.redemption.added or 0) + 1))
+
+        _moved(patch, promos.TABLE["claimed"], kind, broken)
+
+
+def inbox_knows_nothing(patch: pytest.MonkeyPatch) -> None:
+    """No dedupe: every message is new."""
+    patch.setattr(MemoryNode, "_is_known", lambda self, key: False)
+
+
+def inbox_is_noted_before_the_commit(patch: pytest.MonkeyPatch) -> None:
+    """A message counts as handled although the transaction that handled it died."""
+    handle = MemoryNode.handle
+
+    async def broken(self: MemoryNode, batch: Sequence[Any], now: datetime, reached: Any) -> None:
+        known = {(event.id, each.parcel.exchange) for each in batch for event in each.parcel.events}
+        try:
+            await handle(self, batch, now, reached)
+        finally:
+            self._inbox |= known
+
+    patch.setattr(MemoryNode, "handle", broken)
+
+
+def outbox_is_only_in_memory(patch: pytest.MonkeyPatch) -> None:
+    """What a process had not published dies with it."""
+
+    async def broken(self: MemoryNode) -> None:
+        self._held, self._outbox = [], {}
+
+    patch.setattr(MemoryNode, "restart", broken)
+
+
+def outbox_is_deleted_before_the_confirm(patch: pytest.MonkeyPatch) -> None:
+    """A message is forgotten as soon as it is sent."""
+    relay = MemoryNode.relay
+
+    async def broken(self: MemoryNode, publish: Any, reached: Any) -> bool:
+        return await relay(self, lambda parcel: publish(parcel) or True, reached)
+
+    patch.setattr(MemoryNode, "relay", broken)
+
+
+def broken_rules() -> list[Break]:
+    """All of them, in the order above."""
+    return [
+        value
+        for name, value in globals().items()
+        if callable(value) and getattr(value, "__module__", "") == __name__ and not name.startswith("_")
+        if name != "broken_rules"
+    ]
