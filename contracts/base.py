@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal, Self
 from uuid import UUID, uuid5
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 from pydantic_core import to_json
 
 COINS_MAX = 2**53 - 1
@@ -43,6 +43,7 @@ Reason = Annotated[
 ]
 After = Annotated[
     tuple[UUID, ...],
+    FailFast(),
     Field(
         max_length=AFTER_MAX,
         description="Ids of earlier commands for this account that must keep their place before this one, "
@@ -112,12 +113,17 @@ def explain(error: ValidationError) -> str:
     parts = []
     for detail in error.errors(include_url=False, include_context=False)[:5]:
         field = ".".join(str(step) for step in detail["loc"]) or "message"
-        given = "" if detail["type"] in ("missing", "json_invalid") else f" (given: {_as_sent(detail['input'])})"
-        parts.append(f"{field}: {detail['msg']}{given}")
+        secret = bool(secret_fields) and (not detail["loc"] or detail["loc"][0] in secret_fields)
+        silent = secret or detail["type"] in ("missing", "json_invalid")
+        given = "" if silent else f" (given: {_as_sent(detail['input'])})"
+        parts.append(f"{field}: {_cut(detail['msg'], 200)}{given}")
     return "; ".join(parts)
 
 
 def _as_sent(value: Any) -> str:
     """The value in JSON, as its sender wrote it, so that the text "1" is not taken for the number."""
-    text = to_json(value, fallback=str).decode()
-    return text if len(text) <= 60 else f"{text[:60]}…"
+    return _cut(to_json(value, fallback=str).decode(), 60)
+
+
+def _cut(text: str, length_max: int) -> str:
+    return text if len(text) <= length_max else f"{text[:length_max]}…"

@@ -27,6 +27,10 @@ BODY_BYTES_MAX = 1024 * 1024
 EVENTS_MAX = 500
 """The most events in one batch that is read."""
 
+VALUES_MAX = 50_000
+"""The most commas and opening brackets in a body that is read: more than any batch needs, and few enough that reading
+a body which is nothing else costs about as much as a full batch."""
+
 
 class Envelope(Contract):
     """One event with its attributes.
@@ -97,6 +101,8 @@ def parse(body: bytes) -> Any:
     """
     if len(body) > BODY_BYTES_MAX:
         raise Malformed(f"body: {len(body)} bytes; send at most {BODY_BYTES_MAX}, in several messages")
+    if sum(map(body.count, (b",", b"[", b"{"))) > VALUES_MAX:
+        raise Malformed(f"body: more than {VALUES_MAX} commas and brackets; send fewer values, in several messages")
     try:
         content = from_json(body, allow_inf_nan=False)
         _look_again(body.decode())
@@ -120,7 +126,7 @@ def _finite(text: str) -> float:
     return number
 
 
-_look_again = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_float=_finite).decode
+_look_again = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_float=_finite, parse_int=float).decode
 
 
 def read(content: Any) -> Envelope:

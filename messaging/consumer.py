@@ -21,6 +21,8 @@ EVENTS_TOGETHER_MAX = 500
 """Bounds one transaction; a busy service reaches it, an idle one handles each event at once."""
 PREFETCH = 250
 """Deliveries the broker hands out before their acknowledgement, so that the next batch arrives while one is handled."""
+NAME_MAX = 255
+"""AMQP's longest name. Where an operator's headers claim a longer one, parking it could exceed the largest frame."""
 
 
 class Consumer:
@@ -94,7 +96,7 @@ class Consumer:
         exchange, routing_key = delivery.exchange or "", delivery.routing_key or ""
         replayed = exchange == REPLAY_EXCHANGE
         if replayed:
-            came_by = [str(delivery.headers.get(name, "")) for name in ("exchange", "routing_key")]
+            came_by = [str(delivery.headers.get(name, ""))[:NAME_MAX] for name in ("exchange", "routing_key")]
             exchange, routing_key = came_by[0] or exchange, came_by[1] or routing_key
         origin = Origin(exchange, routing_key, delivery.content_type, replayed, delivery.content_encoding)
         contents: list[Message | Unreadable] = decode(delivery.body, origin, self._facts)

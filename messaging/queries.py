@@ -7,10 +7,11 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contracts.base import Service, explain
+from contracts.base import Malformed, Service, explain
+from contracts.envelope import parse
 from contracts.queries import EVERY_SERVICE_QUERIES, Query
 from contracts.topology import REPLIES_EXCHANGE
 from messaging.database import is_outage
@@ -60,13 +61,13 @@ class Answering:
             return {"error": f"{key!r} is not a question here; known: {', '.join(sorted(self._by_key))}"}
         query, answerer = self._by_key[key]
         try:
-            asked = query.model_validate(from_json(body) if body else {})
+            asked = query.model_validate(parse(body) if body else {})
             async with self._engine.connect() as connection:
                 answer = await answerer(connection, asked)
         except ValidationError as error:
             return {"error": explain(error)}
-        except ValueError as error:
-            return {"error": f"body: not JSON: {error}"}
+        except Malformed as error:
+            return {"error": str(error)}
         except Exception as error:
             log.warning("question failed", key=key, error=repr(error)[:300])
             return {"error": "the database is away, ask again" if is_outage(error) else "internal error, see the log"}

@@ -17,6 +17,7 @@ from pamqp.commands import Basic
 from contracts.base import Service
 from contracts.envelope import SINGLE
 from contracts.topology import FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
+from messaging.consumer import NAME_MAX
 from messaging.message import Origin, decode
 
 Fate = Literal["parked", "decided", "expires", "unrouted", "answered", "ignored", "refused"]
@@ -67,8 +68,8 @@ class HostileMessage:
         exchange, routing_key, headers = self.exchange, self.routing_key, self.headers
         routes = {routing_key, *headers.get("CC", ())}
         if exchange == REPLAY_EXCHANGE:
-            exchange = str(headers.get("exchange", "")) or exchange
-            routing_key = str(headers.get("routing_key", "")) or routing_key
+            exchange = str(headers.get("exchange", ""))[:NAME_MAX] or exchange
+            routing_key = str(headers.get("routing_key", ""))[:NAME_MAX] or routing_key
         encoding = self.properties.content_encoding
         origin = Origin(exchange, routing_key, self.content_type, content_encoding=encoding)
         reached = {each.queue for each in bindings() if each.exchange == self.exchange and each.routing_key in routes}

@@ -103,7 +103,7 @@ def of_replay(random: Random) -> HostileMessage:
     """What an operator hands back by hand, and wrongly."""
     _, _, sent = command(random)
     service: Service = random.choice(SERVICES)
-    marks = ("", "\0", "commands", "user", "replay", "x" * 300, "\x1b[2J", "\x01" * 20_000)
+    marks = ("", "\0", "commands", "user", "replay", "x" * 300, "\x1b[2J", "\x01" * 30_000)
     headers = random.choice(
         ({}, {"exchange": 7}, {"exchange": random.choice(marks), "routing_key": random.choice(marks)})
     )

@@ -13,10 +13,11 @@ from contracts.base import COINS_MAX
 from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, RedeemPromo
 from contracts.envelope import BATCH, BODY_BYTES_MAX, SINGLE
 from contracts.events import CoinsCredited, CoinsRefused, OrderFailed, OrderPlaced, PromoRefused
+from contracts.topology import REPLAY_EXCHANGE
 from local.site import Site
 from tests.service.facts import account_with, item_with, reserved
 from tests.service.probe import Probe, envelope
-from tests.service.sites import value
+from tests.service.sites import Instance, value
 
 MARK = "3e0c6a2e-0000-4000-8000-00000000"
 NUL, FOREIGN = "\0", "\ud800"
@@ -62,6 +63,8 @@ HOSTILE: dict[str, tuple[Any, str | None, str]] = {
     "an account of NUL": (_data(account_id=NUL), SINGLE, "account_id"),
     "half a character": (_data(account_id=FOREIGN), SINGLE, "body: not JSON"),
     "a content type of NUL": (_credit(), f"a{NUL}b", "content_type"),
+    "a key twice": (b'{"id": 1, "id": 2}', SINGLE, "the key 'id' is there twice in one object; send it once"),
+    "more than a double": (b'{"id": 1e400}', SINGLE, "the number 1e400 is out of range"),
     "a key of NUL": (_credit(**{NUL: 1}, id=5), SINGLE, "id"),
 }
 
@@ -129,7 +132,7 @@ async def test_an_unknown_item_and_a_sum_beyond_all_coins_fail_the_order(probe: 
 async def test_an_unknown_code_is_refused(probe: Probe) -> None:
     redemption_id = uuid4()
     await probe.send(RedeemPromo(redemption_id=redemption_id, account_id="fan", code="no-such-code"))
-    assert (await probe.hear(PromoRefused, redemption_id))["reason"] == "unknown_code"
+    assert (await probe.hear(PromoRefused, redemption_id))["reason"] == "code_not_accepted"
 
 
 @pytest.mark.usefixtures("orders")
@@ -153,6 +156,23 @@ async def test_a_parked_message_is_handled_when_it_is_sent_right(probe: Probe) -
     parked = await probe.park("user_service.dead", str(credit_id))
     await probe.replay("user_service", replace(parked, content_type=SINGLE))
     await probe.hear(CoinsCredited, credit_id)
+
+
+@pytest.mark.usefixtures("users")
+async def test_what_says_that_it_is_encoded_is_parked(probe: Probe) -> None:
+    await probe.publish("client", "commands", "account.credit", json.dumps(_credit()).encode(), content_encoding="gzip")
+    assert "content_encoding: 'gzip'; send the body as it is" in (await probe.park("user_service.dead", "gzip")).reason
+
+
+async def test_a_handed_back_letter_with_headers_that_fill_a_frame_is_parked_like_any_other(
+    probe: Probe, users: Instance
+) -> None:
+    """Made printable, each of these characters is three bytes: no frame would hold the dead letter with both."""
+    headers = {"exchange": "\x01" * 30_000, "routing_key": "\x01" * 30_000}
+    await probe.publish("operator", REPLAY_EXCHANGE, "user_service", b'{"by": "hand"}', headers=headers)
+    parked = await probe.park("user_service.dead", "hand")
+    assert parked.headers["exchange"] == "\N{REPLACEMENT CHARACTER}" * 255
+    assert await users.health() == []
 
 
 @pytest.mark.usefixtures("users")
