@@ -64,7 +64,8 @@ class Fact(Contract):
     The class says where it travels: `type` is the CloudEvents type and the routing key, `exchange` the exchange
     of its only publisher, `consumers` the services that take it (none: it ends a saga or informs an outsider), and
     `audience` who may send it, for commands. The saga it belongs to is the field that `saga_field` names;
-    `identity_fields` tell apart facts of one type in one saga.
+    `identity_fields` tell apart facts of one type in one saga. `secret_fields` are repeated nowhere: not in traces, and
+    not in the reason why a message cannot be read.
     """
 
     type: ClassVar[str]
@@ -73,6 +74,7 @@ class Fact(Contract):
     audience: ClassVar[tuple[Audience, ...]] = ()
     saga_field: ClassVar[str]
     identity_fields: ClassVar[tuple[str, ...]] = ()
+    secret_fields: ClassVar[tuple[str, ...]] = ()
     subject_field: ClassVar[str] = "account_id"
 
     @property
@@ -101,15 +103,18 @@ class Fact(Contract):
         try:
             return cls.model_validate(data)
         except ValidationError as error:
-            raise Malformed(f"{cls.type}: {explain(error)}") from None
+            raise Malformed(f"{cls.type}: {explain(error, cls.secret_fields)}") from None
 
 
 class Malformed(ValueError):
     """A message that cannot be what it says it is; the text names the field and what it must be."""
 
 
-def explain(error: ValidationError) -> str:
-    """What is wrong, field by field, in one line that a person who sent the message can act on."""
+def explain(error: ValidationError, secret_fields: tuple[str, ...] = ()) -> str:
+    """What is wrong, field by field, in one line that a person who sent the message can act on.
+
+    What was given is left out for secret fields, and for a message as a whole that has some.
+    """
     parts = []
     for detail in error.errors(include_url=False, include_context=False)[:5]:
         field = ".".join(str(step) for step in detail["loc"]) or "message"
