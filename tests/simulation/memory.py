@@ -5,7 +5,8 @@ The model is held to the real delivery by `test_memory_is_as_the_database.py`: t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -13,8 +14,12 @@ from uuid import UUID
 from contracts.base import Fact, Service
 from messaging.domain import Handlers, Refused
 from messaging.message import Announcement, Message, internal
-from messaging.relay import TOGETHER_MAX
+from messaging.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX
 from tests.simulation.node import Delivery, Event, Parcel, Publish, Reached
+from tests.simulation.outbox import Outbox
+
+Key = tuple[UUID, str]
+"""By which the inbox knows a message: its id, among those of its publisher, who owns the exchange."""
 
 
 class Tables(Protocol):
@@ -42,61 +47,71 @@ class MemoryNode:
         self.parked: list[tuple[Fact, str]] = []
         self.twice: list[Fact] = []
         self._handlers = handlers
-        self._handled: set[tuple[UUID, str]] = set()
-        self._inbox: set[tuple[UUID, str]] = set()
-        self._outbox: dict[int, Parcel] = {}
-        self._held: list[int] = []
-        self._announced = 0
+        self._handled: set[Key] = set()
+        self._inbox: set[Key] = set()
+        self._attempts: dict[Key, int] = {}
+        self._outbox = Outbox()
 
     async def handle(self, batch: Sequence[Delivery], now: datetime, reached: Reached) -> None:
         reached("batch taken")
-        fresh: dict[tuple[UUID, str], Message] = {}
-        for delivery in batch:
-            for event in delivery.parcel.events:
-                key = (event.id, delivery.parcel.exchange)
-                if not self._is_known(key) and key not in fresh:
-                    fresh[key] = Message(event.id, event.id, event.fact)
-        self._transact(list(fresh.values()), now, reached)
-        self._inbox.update(fresh)
-        self.twice += [message.fact for key, message in fresh.items() if key in self._handled]
-        self._handled.update(fresh)
-        reached("after commit")
+        arrived = [_Arrived(event, each) for each in batch for event in each.parcel.events]
+        again = {each.key for each in arrived if each.redelivered}
+        suspects = {key for key in again if self._attempts.get(key, 0) >= ATTEMPTS_ALONE}
+        self._begin(again - suspects)
+        together = [each for each in arrived if not (each.redelivered and each.key in suspects)]
+        if together:
+            self._handle_together(together, now, reached)
+        for each in arrived:
+            if each.redelivered and each.key in suspects:
+                self._begin({each.key})
+                self._handle_together([each], now, reached)
 
     async def handle_due(self, now: datetime, reached: Reached) -> bool:
         due = [internal(fact) for fact in self.tables.due(now)]
         if not due:
             return False
-        announced = self._announced
+        announced = self._outbox.announced
         self._transact(due, now, reached)
         reached("after commit")
-        return self._announced > announced
+        return self._outbox.announced > announced
 
-    async def relay(self, publish: Publish, reached: Reached) -> bool:
-        held = self._held[:TOGETHER_MAX]
-        if held:
-            reached("before publish")
-            confirmed = [number for number in held if publish(self._outbox[number])]
-            reached("after confirm")
-            if confirmed:
-                reached("before delete")
-                for number in confirmed:
-                    del self._outbox[number]
-                self._held = [number for number in self._held if number in self._outbox]
-                reached("after delete")
-        return bool(self._held)
+    async def relay(self, publish: Publish, now: datetime, reached: Reached) -> bool:
+        return self._outbox.relay(publish, now, reached)
 
     async def restart(self) -> None:
-        self._held = list(self._outbox)
+        self._outbox.restart()
 
     async def forget(self) -> None:
         self._inbox.clear()
         self._handled.clear()
+        self._attempts.clear()
 
     async def next_due(self) -> datetime | None:
         return self.tables.next_due()
 
-    def _is_known(self, key: tuple[UUID, str]) -> bool:
+    def _is_known(self, key: Key) -> bool:
         return key in self._inbox
+
+    def _begin(self, keys: Collection[Key]) -> None:
+        """Count one more attempt at messages that were begun before, and may have killed the process."""
+        for key in keys:
+            self._attempts[key] = self._attempts.get(key, 0) + 1
+
+    def _handle_together(self, arrived: Sequence[_Arrived], now: datetime, reached: Reached) -> None:
+        fresh: dict[Key, Message] = {}
+        for each in arrived:
+            if not self._is_known(each.key):
+                fresh.setdefault(each.key, Message(each.event.id, each.event.id, each.event.fact))
+        hopeless = [each for each in fresh if self._attempts.get(each, 0) > ATTEMPTS_MAX]
+        self._transact([message for key, message in fresh.items() if key not in hopeless], now, reached)
+        self.parked += [(fresh[key].fact, "the service died each time") for key in hopeless]
+        self._inbox.update(fresh)
+        self.twice += [message.fact for key, message in fresh.items() if key in self._handled]
+        self._handled.update(fresh)
+        for each in arrived:
+            if each.redelivered:
+                self._attempts.pop(each.key, None)
+        reached("after commit")
 
     def _transact(self, messages: Sequence[Message], now: datetime, reached: Reached) -> None:
         """Decide and commit. Nothing is kept where the process dies before the commit."""
@@ -112,10 +127,21 @@ class MemoryNode:
         if messages:
             self.tables.commit(state)
         self.parked += parked
-        for parcel in _parcels(announcements):
-            self._announced += 1
-            self._outbox[self._announced] = parcel
-            self._held.append(self._announced)
+        self._outbox.keep(_parcels(announcements), now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrived:
+    event: Event
+    delivery: Delivery
+
+    @property
+    def key(self) -> Key:
+        return self.event.id, self.delivery.parcel.exchange
+
+    @property
+    def redelivered(self) -> bool:
+        return self.delivery.redelivered
 
 
 def _parcels(announcements: Sequence[Announcement]) -> list[Parcel]:

@@ -20,6 +20,7 @@ from messaging.message import Announcement
 from order_service import order as orders
 from promo_service import promo as promos
 from tests.simulation.memory import MemoryNode
+from tests.simulation.outbox import Outbox
 from user_service import account as accounts
 from user_service.account import Account, Limits, Step
 from user_service.operation import Answer, Interval, Operation, answer, span
@@ -398,7 +399,7 @@ def outbox_is_only_in_memory(patch: pytest.MonkeyPatch) -> None:
     """What a process had not published dies with it."""
 
     async def broken(self: MemoryNode) -> None:
-        self._held, self._outbox = [], {}
+        self._outbox = Outbox()
 
     patch.setattr(MemoryNode, "restart", broken)
 
@@ -407,8 +408,8 @@ def outbox_is_deleted_before_the_confirm(patch: pytest.MonkeyPatch) -> None:
     """A message is forgotten as soon as it is sent."""
     relay = MemoryNode.relay
 
-    async def broken(self: MemoryNode, publish: Any, reached: Any) -> bool:
-        return await relay(self, lambda parcel: publish(parcel) or True, reached)
+    async def broken(self: MemoryNode, publish: Any, now: datetime, reached: Any) -> bool:
+        return await relay(self, lambda parcel: publish(parcel) or True, now, reached)
 
     patch.setattr(MemoryNode, "relay", broken)
 

@@ -60,8 +60,10 @@ class Node(Protocol):
     async def handle_due(self, now: datetime, reached: Reached) -> bool:
         """Handle the work whose time has come. Returns False when nothing came of it."""
 
-    async def relay(self, publish: Publish, reached: Reached) -> bool:
-        """Publish what was announced, and forget what was confirmed. Returns whether anything is left."""
+    async def relay(self, publish: Publish, now: datetime, reached: Reached) -> bool:
+        """Publish what was announced, and forget what was confirmed; where a confirm is lost, the rest is for the next
+        time. Returns whether anything is left.
+        """
 
     async def restart(self) -> None:
         """A new process: what was only in memory is gone, and the outbox is found again."""

@@ -169,7 +169,7 @@ class World:
             process = self._processes[service]
             batch = [Delivery(Parcel(each.exchange, each.type, (Event(self.draw_id(), each),))) for each in some]
             await process.node.handle(batch, self.now(process), _nothing)
-            while await process.node.relay(lambda _: True, _nothing):
+            while await process.node.relay(lambda _: True, self.now(process), _nothing):
                 pass
 
     # --- the broker
@@ -261,7 +261,7 @@ class World:
         died_at: Checkpoint | None = None
         left = False
         try:
-            left = await process.node.relay(self._publish, self._reached(RELAY_POINTS))
+            left = await process.node.relay(self._publish, self.now(process), self._reached(RELAY_POINTS))
         except Died as death:
             died_at = death.args[0]
         if died_at:
