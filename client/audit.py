@@ -41,8 +41,8 @@ _LEDGER = (
     " FROM ledger ORDER BY account_id, seq"
 )
 _ORDERS = "SELECT order_id, account_id, amount, state, placed_at FROM orders"
-_CODES = "SELECT code, uses FROM codes"
-_REDEMPTIONS = "SELECT redemption_id, account_id, code, state, added, claimed_at FROM redemptions"
+_CODES = "SELECT code_hash, uses FROM codes"
+_REDEMPTIONS = "SELECT redemption_id, account_id, code_hash, state, added, claimed_at FROM redemptions"
 
 Row = TypeVar("Row")
 

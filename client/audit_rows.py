@@ -76,7 +76,7 @@ class RedemptionRow:
 
     redemption_id: UUID
     account_id: str
-    code: str
+    code_hash: str
     state: str
     added: int | None
     claimed_at: datetime
@@ -84,9 +84,9 @@ class RedemptionRow:
 
 @dataclass(frozen=True, slots=True)
 class CodeRow:
-    """A promo code, and how many uses are taken."""
+    """A promo code by its hash, and how many uses are taken."""
 
-    code: str
+    code_hash: str
     uses: int
 
 

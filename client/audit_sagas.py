@@ -49,15 +49,20 @@ def saga_mismatches(books: Books) -> Iterator[Mismatch]:
 def promo_findings(promos: Promos) -> Iterator[Finding]:
     """Uses of codes are those of the redemptions that have not been refused, one for each account."""
     live = [each for each in promos.redemptions if each.state != "refused"]
-    uses = Counter(each.code for each in live)
+    uses = Counter(each.code_hash for each in live)
     for code in promos.codes:
-        if code.uses != uses[code.code]:
-            yield Finding(code.code, "uses", f"{uses[code.code]} (its redemptions)", str(code.uses))
-    for code_name in sorted(uses.keys() - {code.code for code in promos.codes}):
-        yield Finding(code_name, "code of redemptions", "known", "none")
-    for (account, code_name), count in Counter((each.account_id, each.code) for each in live).items():
+        if code.uses != uses[code.code_hash]:
+            yield Finding(_code(code.code_hash), "uses", f"{uses[code.code_hash]} (its redemptions)", str(code.uses))
+    for code_hash in sorted(uses.keys() - {code.code_hash for code in promos.codes}):
+        yield Finding(_code(code_hash), "code of redemptions", "known", "none")
+    for (account, code_hash), count in Counter((each.account_id, each.code_hash) for each in live).items():
         if count > 1:
-            yield Finding(account, f"redemptions of {code_name}", "one", str(count))
+            yield Finding(account, f"redemptions of {_code(code_hash)}", "one", str(count))
+
+
+def _code(code_hash: str) -> str:
+    """Enough of a code's hash to find its row."""
+    return f"code {code_hash[:12]}"
 
 
 def in_flight(books: Books) -> int:
@@ -89,7 +94,7 @@ def _order(order: OrderRow, operation: OperationRow | None, books: Books) -> Ite
 
 def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books: Books) -> Iterator[Mismatch]:
     saga, account = redemption.redemption_id, redemption.account_id
-    what = f"effect of redemption {saga} of {redemption.code}, which is {redemption.state}"
+    what = f"effect of redemption {saga} of {_code(redemption.code_hash)}, which is {redemption.state}"
     found = operation.state if operation else "none"
     if operation and operation.account_id != account:
         yield Mismatch(saga, Finding(account, what, account, operation.account_id))

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import typer
 
+from client import codes
 from client.client import Client
 from client.errors import StillOpen
 from client.session import (
@@ -33,33 +34,38 @@ from contracts.queries import PromoView, RedemptionView
 app = typer.Typer(no_args_is_help=True, help="Set, redeem and look at promo codes.")
 
 CodeArgument = Annotated[str, typer.Argument(metavar="CODE", help="The promo code.")]
+MultiplyOption = Annotated[int | None, typer.Option("--multiply", help="Multiply the balance by this.")]
+BonusOption = Annotated[int | None, typer.Option("--bonus", help="Add this many coins.")]
+FromOption = Annotated[str | None, typer.Option("--from", help="Valid from this time on (ISO 8601).")]
+UntilOption = Annotated[str | None, typer.Option("--until", help="Valid before this time (ISO 8601).")]
+UsesMaxOption = Annotated[int | None, typer.Option("--uses-max", help="Uses over all accounts; no limit if left out.")]
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
 def put(
     code: CodeArgument,
-    multiply: Annotated[int | None, typer.Option("--multiply", help="Multiply the balance by this.")] = None,
-    bonus: Annotated[int | None, typer.Option("--bonus", help="Add this many coins.")] = None,
-    valid_from: Annotated[str | None, typer.Option("--from", help="Valid from this time on (ISO 8601).")] = None,
-    valid_until: Annotated[str | None, typer.Option("--until", help="Valid before this time (ISO 8601).")] = None,
-    uses_max: Annotated[
-        int | None, typer.Option("--uses-max", help="Uses over all accounts; no limit if left out.")
-    ] = None,
+    multiply: MultiplyOption = None,
+    bonus: BonusOption = None,
+    valid_from: FromOption = None,
+    valid_until: UntilOption = None,
+    uses_max: UsesMaxOption = None,
     timeout: Timeout = 10.0,
 ) -> None:
-    """Set what a code does; a new code is added."""
+    """Set what a code does; a new code is added. One that must not be guessed is made by `holdfast promo generate`."""
+    run(_put(code, multiply, bonus, valid_from, valid_until, uses_max, timeout))
 
-    async def work() -> None:
-        given = _effect(multiply, bonus)
-        begin, end = _time("--from", valid_from), _time("--until", valid_until)
-        if begin and end and begin >= end:
-            raise Failed("--until: a time later than --from", USAGE)
-        async with connected(operator=True) as client:
-            sent = await client.put_promo(code, given, valid_from=begin, valid_until=end, uses_max=uses_max)
-            await handled(client, sent, timeout)
-        typer.echo(f"promo {code}: {effect(given)}")
 
-    run(work())
+@app.command(context_settings={"ignore_unknown_options": True})
+def generate(
+    multiply: MultiplyOption = None,
+    bonus: BonusOption = None,
+    valid_from: FromOption = None,
+    valid_until: UntilOption = None,
+    uses_max: UsesMaxOption = None,
+    timeout: Timeout = 10.0,
+) -> None:
+    """Make a code that nobody guesses, and set what it does. It is shown this once, and kept only as a hash."""
+    run(_put(codes.generate(), multiply, bonus, valid_from, valid_until, uses_max, timeout))
 
 
 @app.command()
@@ -101,16 +107,16 @@ def show(
     timeout: Timeout = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Show a code, or a redemption; with --wait, once the redemption has ended."""
+    """Show a code (as an operator), or a redemption; with --wait, once the redemption has ended."""
 
     async def work() -> None:
         redemption_id = _uuid(which)
-        async with connected() as client:
+        async with connected(operator=redemption_id is None) as client:
             if redemption_id is None:
                 promo = await client.ask.promo(which)
                 if promo is None:
                     raise Failed(f"promo code {which!r} is unknown", REFUSED)
-                _print_code(promo, as_json)
+                _print_code(which, promo, as_json)
                 return
             view = await _redemption(client, redemption_id, timeout if wait else None)
         _print(view, as_json)
@@ -118,6 +124,25 @@ def show(
             raise Failed(f"redemption {which} still waits after {timeout:g} s", UNREACHABLE)
 
     run(work())
+
+
+async def _put(
+    code: str,
+    multiply: int | None,
+    bonus: int | None,
+    valid_from: str | None,
+    valid_until: str | None,
+    uses_max: int | None,
+    timeout_s: float,
+) -> None:
+    given = _effect(multiply, bonus)
+    begin, end = _time("--from", valid_from), _time("--until", valid_until)
+    if begin and end and begin >= end:
+        raise Failed("--until: a time later than --from", USAGE)
+    async with connected(operator=True) as client:
+        sent = await client.put_promo(code, given, valid_from=begin, valid_until=end, uses_max=uses_max)
+        await handled(client, sent, timeout_s)
+    typer.echo(f"promo {code}: {effect(given)}")
 
 
 async def _redemption(client: Client, redemption_id: UUID, wait_s: float | None) -> RedemptionView:
@@ -136,7 +161,7 @@ async def _redemption(client: Client, redemption_id: UUID, wait_s: float | None)
 
 
 def _print(view: RedemptionView, as_json: bool) -> None:
-    words = f"redemption {view.redemption_id} {view.state} {view.code}"
+    words = f"redemption {view.redemption_id} {view.state}"
     if view.added is not None:
         words += f": {view.added} coins added"
     if view.reason:
@@ -144,8 +169,8 @@ def _print(view: RedemptionView, as_json: bool) -> None:
     emit(view, as_json, lambda console: console.print(words))
 
 
-def _print_code(promo: PromoView, as_json: bool) -> None:
-    words = f"promo {promo.code}: {effect(promo.effect)}, used {promo.uses}"
+def _print_code(code: str, promo: PromoView, as_json: bool) -> None:
+    words = f"promo {code}: {effect(promo.effect)}, used {promo.uses}"
     words += f" of {promo.uses_max}" if promo.uses_max is not None else " times"
     words += f", from {promo.valid_from.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_from else ""
     words += f", until {promo.valid_until.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_until else ""

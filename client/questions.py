@@ -92,7 +92,7 @@ class Questions:
         return _as(RedemptionView, await self(ShowRedemption(redemption_id=redemption_id), timeout_s=timeout_s))
 
     async def promo(self, code: str) -> PromoView | None:
-        """One promo code."""
+        """One promo code. For operators."""
         return _as(PromoView, await self(ShowPromo(code=code)))
 
     async def catalog(self) -> tuple[ItemView, ...]:

@@ -59,9 +59,9 @@ def essentials(fact: Fact) -> str:
         case e.CoinsRefused(kind=kind, reason=reason):
             return f"{kind} {short(fact.operation_id)}: {reason}"
         case e.PromoRedeemed(added=added):
-            return f"{short(fact.redemption_id)} {fact.code}: {added} coins added"
+            return f"{short(fact.redemption_id)}: {added} coins added"
         case e.PromoClaimed():
-            return f"{short(fact.redemption_id)} {fact.code}: {effect(fact.effect)}"
+            return f"{short(fact.redemption_id)}: {effect(fact.effect)}"
         case _:
             return _plain(fact)
 

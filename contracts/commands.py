@@ -87,7 +87,7 @@ class CancelOrder(_Command):
 
 
 class RedeemPromo(_Command):
-    """Redeem a promo code on an account.
+    """Redeem a promo code on an account. Capitals and dashes of the code don't matter.
 
     `wait_s`: seconds for which the effect may wait for reservations ahead of it; after that it is refused and the
     use of the code is given back.
@@ -97,6 +97,7 @@ class RedeemPromo(_Command):
     consumers: ClassVar[tuple[Service, ...]] = ("promo_service",)
     audience: ClassVar[tuple[Audience, ...]] = ("client",)
     saga_field: ClassVar[str] = "redemption_id"
+    secret_fields: ClassVar[tuple[str, ...]] = ("code",)
 
     redemption_id: UUID
     account_id: AccountId
@@ -153,6 +154,7 @@ class PutPromo(_Command):
     audience: ClassVar[tuple[Audience, ...]] = ("operator",)
     saga_field: ClassVar[str] = "code"
     subject_field: ClassVar[str] = "code"
+    secret_fields: ClassVar[tuple[str, ...]] = ("code",)
 
     code: Code
     effect: PromoEffect

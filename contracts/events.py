@@ -10,7 +10,6 @@ from pydantic import AwareDatetime, Field
 from contracts.base import (
     AccountId,
     After,
-    Code,
     Coins,
     Count,
     Exchange,
@@ -235,6 +234,8 @@ class CancelRefused(_OrderEvent):
 
 
 class _PromoEvent(Fact):
+    """None of them holds the code, which is a secret between its holder and the promo service."""
+
     exchange: ClassVar[Exchange] = "promo"
     saga_field: ClassVar[str] = "redemption_id"
 
@@ -247,7 +248,6 @@ class PromoClaimed(_PromoEvent):
 
     redemption_id: UUID
     account_id: AccountId
-    code: Code
     effect: PromoEffect
     wait_s: Seconds
     after: After = ()
@@ -260,15 +260,14 @@ class PromoRedeemed(_PromoEvent):
 
     redemption_id: UUID
     account_id: AccountId
-    code: Code
     added: Count
 
 
 class PromoRefused(_PromoEvent):
     """The redemption ended without effect, and the use of the code is free again.
 
-    Reasons: `unknown_code`, `not_yet_valid`, `no_longer_valid`, `used_up`, `already_redeemed`, and those of
-    `coins.refused`.
+    Reasons: `code_not_accepted` (unknown, not valid now, used up, or the account tried too many such codes: which of
+    them is not told, so that nobody finds out codes by asking), `already_redeemed`, and those of `coins.refused`.
     """
 
     type: ClassVar[str] = "promo.refused"
@@ -276,5 +275,4 @@ class PromoRefused(_PromoEvent):
 
     redemption_id: UUID
     account_id: AccountId
-    code: Code
     reason: Reason

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import COINS_MAX, AccountId, Code, Contract, Count, Item, Service
+from contracts.base import COINS_MAX, AccountId, Audience, Code, Contract, Count, Item, Service
 from contracts.commands import PromoEffect
 from contracts.events import OperationKind
 
@@ -27,11 +27,15 @@ Reply = type[Contract]
 
 
 class Query(Contract):
-    """A question, answered with a `reply` (or null) by `service`, or by each service where it has none."""
+    """A question, answered with a `reply` (or null) by `service`, or by each service where it has none.
+
+    `audience`: who may ask it.
+    """
 
     type: ClassVar[str]
     service: ClassVar[Service]
     reply: ClassVar[Reply]
+    audience: ClassVar[tuple[Audience, ...]] = ("client", "operator")
 
 
 class PendingView(Contract):
@@ -179,11 +183,10 @@ class ListCatalog(Query):
 
 
 class RedemptionView(Contract):
-    """A redemption as the promo service has it. `added`: coins it added, once redeemed."""
+    """A redemption as the promo service has it. `added`: coins it added, once redeemed. `reason`: as announced."""
 
     redemption_id: UUID
     account_id: AccountId
-    code: Code
     state: RedemptionState
     reason: str | None
     added: int | None
@@ -202,7 +205,6 @@ class ShowRedemption(Query):
 class PromoView(Contract):
     """A promo code: what it does, and how often it was used."""
 
-    code: Code
     effect: PromoEffect
     valid_from: datetime | None
     valid_until: datetime | None
@@ -211,11 +213,12 @@ class PromoView(Contract):
 
 
 class ShowPromo(Query):
-    """One promo code."""
+    """One promo code. For operators: others could find out codes by asking."""
 
     type: ClassVar[str] = "promo.show"
     service: ClassVar[Service] = "promo_service"
     reply: ClassVar[Reply] = PromoView
+    audience: ClassVar[tuple[Audience, ...]] = ("operator",)
 
     code: Code
 

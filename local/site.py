@@ -14,7 +14,7 @@ from local.processes import StartError
 from local.service import Service
 from local.sources import PROJECT
 from provision import broker, databases
-from provision.secrets import SERVICES, VHOST, amqp_url, client_urls, database_url, free_port
+from provision.secrets import CODE_KEY, SERVICES, VHOST, amqp_url, client_urls, database_url, free_port
 
 if TYPE_CHECKING:
     from local.parts import Parts
@@ -59,7 +59,12 @@ class Site:
             f"{name}_AMQP_URL": amqp_url(settings, service, self._parts.broker.address, self.vhost),
             f"{name}_HTTP_HOST": "127.0.0.1",
             f"{name}_HTTP_PORT": str(http_port),
+            **self.keys(service),
         }
+
+    def keys(self, service: str) -> dict[str, str]:
+        """The keys that the service has besides its passwords, and needs to migrate what it keeps."""
+        return {CODE_KEY: self._parts.settings[CODE_KEY]} if service == "promo_service" else {}
 
     def client_env(self) -> dict[str, str]:
         """What the command line and the tests of the whole system need."""
@@ -83,7 +88,7 @@ class Site:
         done = subprocess.run(
             [sys.executable, "-m", f"{service}.migrate"],
             cwd=PROJECT,
-            env={**os.environ, **self.migration_env(service)},
+            env={**os.environ, **self.migration_env(service), **self.keys(service)},
             capture_output=True,
             text=True,
             check=False,

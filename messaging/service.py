@@ -27,7 +27,7 @@ from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, Statu
 from contracts.topology import inbox_queue, queries_queue
 from messaging import inbox, logs, outbox
 from messaging.checkpoints import Hook
-from messaging.consumer import PREFETCH, Consumer
+from messaging.consumer import PREFETCH, Consumer, is_subscribed
 from messaging.database import engine, is_outage
 from messaging.domain import Answerer, Domain, State
 from messaging.lenient import read_whatever_comes
@@ -218,17 +218,7 @@ class ServiceInstance(Generic[State]):
         """Whether the broker delivers: also false where it ended a consumer because its queue was deleted."""
         if not await self.broker.ping(timeout=0.5):
             return False
-        for subscriber in self.broker.subscribers:
-            tag, queue = getattr(subscriber, "_consumer_tag", None), getattr(subscriber, "_queue_obj", None)
-            if not tag or queue is None or queue.channel.is_closed:
-                return False
-            try:
-                channel = await asyncio.wait_for(queue.channel.get_underlay_channel(), 0.5)
-            except (*CONNECTION_EXCEPTIONS, TimeoutError):
-                return False
-            if tag not in channel.consumers:
-                return False
-        return True
+        return all([await is_subscribed(each) for each in self.broker.subscribers])
 
     async def _clock(self) -> None:
         while True:

@@ -42,8 +42,9 @@ class Tracer:
             "messaging.system": "rabbitmq",
             "messaging.message.id": str(message.id),
             "messaging.operation.type": "process",
-            "holdfast.saga": message.fact.saga,
         }
+        if message.fact.saga_field not in message.fact.secret_fields:
+            attributes["holdfast.saga"] = message.fact.saga
         name = f"{self._service} {message.fact.type}"
         with self._tracer.start_as_current_span(name, parent, SpanKind.CONSUMER, attributes):
             propagator.inject(carrier)

@@ -1,4 +1,9 @@
-"""One redemption through its states, as a table of what every state does with every event. Pure: no I/O, no clock."""
+"""One redemption through its states, as a table of what every state does with every event. Pure: no I/O, no clock.
+
+Why a code is not accepted is kept for the operator and told nobody, and after some such codes the account's next ones
+are not accepted either. That slows down who guesses for one account. Who invents many accounts gets around it: what
+protects a generated code is that it is one of 2**80.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +22,15 @@ ASK_AGAIN_S_MAX = 3600.0
 
 WAIT_S_MIN = 1.0
 """How long an effect may still wait, in seconds, that is asked for again when its time is over."""
+
+MISSES = ("unknown_code", "not_yet_valid", "no_longer_valid", "used_up")
+"""Why a code is not accepted, as the promo service keeps it; each counts as a miss of its account."""
+
+MISSES_S = 3600.0
+"""How long a miss counts, in seconds."""
+
+NOT_ACCEPTED = (*MISSES, "too_many_misses")
+"""What all others are told as `code_not_accepted`."""
 
 State = Literal["unknown", "claimed", "redeemed", "refused"]
 
@@ -38,9 +52,9 @@ class AnswerOverdue(Fact):
 
 @dataclass(frozen=True, slots=True)
 class Promo:
-    """A promo code. `uses`: redemptions that are claimed or redeemed; `uses_max` None: no limit."""
+    """A promo code, known by its hash. `uses`: redemptions that are claimed or redeemed; `uses_max` None: no limit."""
 
-    code: str
+    code_hash: str
     effect: PromoEffect
     valid_from: datetime | None
     valid_until: datetime | None
@@ -50,7 +64,7 @@ class Promo:
 
 @dataclass(frozen=True, slots=True)
 class Redemption:
-    """One account's use of a code. `added`: coins it added, once redeemed.
+    """One account's use of a code. `added`: coins it added, once redeemed. `reason`: why it was refused, precisely.
 
     `effect`, `wait_until` and `after`: what the user service was asked for, and is asked for again whatever became of
     the code since. `asks` and `ask_again_at`: how often it was asked again, and when it is next.
@@ -58,7 +72,7 @@ class Redemption:
 
     id: UUID
     account_id: str = ""
-    code: str = ""
+    code_hash: str = ""
     state: State = "unknown"
     reason: str | None = None
     added: int | None = None
@@ -75,7 +89,8 @@ class Redemption:
 class Situation:
     """What a move looks at. `promo` is None for an unknown code. `taken`: the account has used the code already.
     `wait_s`: how long an effect may wait that names no limit of its own. `ask_again_s`: how long the first answer is
-    waited for.
+    waited for. `code_hash`: that of the code which the command names. `misses`: codes of the account that were not
+    accepted in the last hour, of which there may be `misses_max`.
     """
 
     redemption: Redemption
@@ -84,6 +99,9 @@ class Situation:
     now: datetime
     wait_s: float = 86_400.0
     ask_again_s: float = 30.0
+    code_hash: str = ""
+    misses: int = 0
+    misses_max: int = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +127,7 @@ def decide(at: Situation, fact: Fact) -> Step:
 
 def _redeem(at: Situation, fact: Fact) -> Step:
     assert isinstance(fact, RedeemPromo)
-    redemption = replace(at.redemption, account_id=fact.account_id, code=fact.code, claimed_at=at.now)
+    redemption = replace(at.redemption, account_id=fact.account_id, code_hash=at.code_hash, claimed_at=at.now)
     reason = _why_not(at)
     if reason or at.promo is None:
         return _refuse(replace(at, redemption=redemption), reason or "unknown_code", at.promo)
@@ -131,7 +149,6 @@ def _claimed(redemption: Redemption, wait_s: float) -> Fact:
     return PromoClaimed(
         redemption_id=redemption.id,
         account_id=redemption.account_id,
-        code=redemption.code,
         effect=redemption.effect,
         wait_s=wait_s,
         after=redemption.after,
@@ -140,6 +157,8 @@ def _claimed(redemption: Redemption, wait_s: float) -> Fact:
 
 def _why_not(at: Situation) -> str | None:
     promo = at.promo
+    if at.misses >= at.misses_max:
+        return "too_many_misses"
     if promo is None:
         return "unknown_code"
     if at.taken:
@@ -153,13 +172,18 @@ def _why_not(at: Situation) -> str | None:
     return None
 
 
+def told(reason: str) -> str:
+    """The reason of a refusal as everybody may know it: the same for every code that is not accepted."""
+    return "code_not_accepted" if reason in NOT_ACCEPTED else reason
+
+
 def _redeem_again(at: Situation, fact: Fact) -> Step:
     """The same command again is told how it ended; the same id for something else contradicts it."""
     assert isinstance(fact, RedeemPromo)
     redemption = at.redemption
-    if (redemption.account_id, redemption.code) != (fact.account_id, fact.code):
+    if (redemption.account_id, redemption.code_hash) != (fact.account_id, at.code_hash):
         raise Contradiction(f"redemption_id: {redemption.id} was used for another redemption; use a new id for each")
-    of = {"redemption_id": redemption.id, "account_id": redemption.account_id, "code": redemption.code}
+    of = {"redemption_id": redemption.id, "account_id": redemption.account_id}
     said: Fact
     match redemption.state:
         case "redeemed":
@@ -167,7 +191,7 @@ def _redeem_again(at: Situation, fact: Fact) -> Step:
         case "claimed":
             return Step(redemption, at.promo)
         case _:
-            said = PromoRefused.model_validate({**of, "reason": redemption.reason})
+            said = PromoRefused.model_validate({**of, "reason": told(redemption.reason or "refused")})
     return Step(redemption, at.promo, (said,))
 
 
@@ -190,9 +214,7 @@ def _take_effect(at: Situation, fact: Fact) -> Step:
     assert isinstance(fact, CoinsMultiplied | CoinsCredited)
     added = fact.added if isinstance(fact, CoinsMultiplied) else fact.amount
     redemption = replace(at.redemption, state="redeemed", added=added, after=(), ask_again_at=None)
-    redeemed = PromoRedeemed(
-        redemption_id=redemption.id, account_id=redemption.account_id, code=redemption.code, added=added
-    )
+    redeemed = PromoRedeemed(redemption_id=redemption.id, account_id=redemption.account_id, added=added)
     return Step(redemption, at.promo, (redeemed,))
 
 
@@ -205,9 +227,7 @@ def _give_back(at: Situation, fact: Fact) -> Step:
 
 def _refuse(at: Situation, reason: str, promo: Promo | None) -> Step:
     redemption = replace(at.redemption, state="refused", reason=reason, after=(), ask_again_at=None)
-    refused = PromoRefused(
-        redemption_id=redemption.id, account_id=redemption.account_id, code=redemption.code, reason=reason
-    )
+    refused = PromoRefused(redemption_id=redemption.id, account_id=redemption.account_id, reason=told(reason))
     return Step(redemption, promo, (refused,))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
 from contracts.base import DURATION_S_MAX
@@ -13,12 +13,16 @@ from promo_service.promo import ASK_AGAIN_S_MAX
 
 
 class Settings(ServiceSettings):
-    """`wait_s`: seconds for which an effect may wait whose redemption names no limit of its own.
-    `ask_again_s`: seconds until the user service is asked again that has not answered, doubling up to an hour.
+    """`code_key`: with which promo codes are hashed, 32 bytes or more; with another one, no code that was put is known.
+    `misses_max`: codes not accepted that an account may try in an hour. `wait_s`: seconds for which an effect may wait
+    whose redemption names no limit of its own. `ask_again_s`: seconds until the user service is asked again that has
+    not answered, doubling up to an hour.
     """
 
     model_config = SettingsConfigDict(env_prefix="PROMO_SERVICE_")
 
+    code_key: Annotated[SecretStr, Field(min_length=32)]
+    misses_max: Annotated[int, Field(ge=1)] = 10
     wait_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 86_400.0
     ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
 

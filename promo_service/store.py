@@ -3,35 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, func, select, text
+from sqlalchemy import ARRAY, DateTime, Row, String, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.commands import Bonus, Multiply, PromoEffect
-from promo_service.promo import Promo, Redemption
-from promo_service.tables import codes, redemptions
+from promo_service.promo import MISSES_S, Promo, Redemption
+from promo_service.tables import MISSED, codes, redemptions
 
 _LOCK_REDEMPTIONS = text(
     "SELECT * FROM redemptions WHERE redemption_id = ANY(:ids) ORDER BY redemption_id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_LOCK_CODES = text("SELECT * FROM codes WHERE code = ANY(:names) ORDER BY code FOR UPDATE").bindparams(
-    bindparam("names", type_=ARRAY(String))
+_LOCK_CODES = text("SELECT * FROM codes WHERE code_hash = ANY(:hashes) ORDER BY code_hash FOR UPDATE").bindparams(
+    bindparam("hashes", type_=ARRAY(String))
 )
 _HOLDERS = text(
-    "SELECT r.code, r.account_id, r.redemption_id FROM unnest(:of_codes, :of_accounts) AS wanted (code, account_id)"
-    " JOIN redemptions r USING (code, account_id) WHERE r.state <> 'refused'"
+    "SELECT r.code_hash, r.account_id, r.redemption_id"
+    " FROM unnest(:of_codes, :of_accounts) AS wanted (code_hash, account_id)"
+    " JOIN redemptions r USING (code_hash, account_id) WHERE r.state <> 'refused'"
 ).bindparams(bindparam("of_codes", type_=ARRAY(String)), bindparam("of_accounts", type_=ARRAY(String)))
+_MISSES = text(
+    "SELECT account_id, count(*) AS misses FROM redemptions"  # noqa: S608
+    f" WHERE account_id = ANY(:accounts) AND {MISSED} AND claimed_at > :since GROUP BY account_id"
+).bindparams(bindparam("accounts", type_=ARRAY(String)), bindparam("since", type_=DateTime(timezone=True)))
 
 
 @dataclass
 class Promos:
     """The codes and redemptions that a batch touches: as loaded, and as they are now.
 
-    `holders`: which redemption holds an account's one use of a code.
+    `holders`: which redemption holds an account's one use of a code. `misses`: codes of an account that were not
+    accepted in the last hour.
     """
 
     loaded_redemptions: dict[UUID, Redemption]
@@ -39,29 +46,39 @@ class Promos:
     redemptions: dict[UUID, Redemption]
     codes: dict[str, Promo]
     holders: dict[tuple[str, str], UUID]
+    misses: dict[str, int] = field(default_factory=dict)
 
 
 async def load(
     connection: AsyncConnection,
     redemption_ids: Collection[UUID],
-    names: Collection[str],
+    hashes: Collection[str],
     uses: Collection[tuple[str, str]],
+    now: datetime,
 ) -> Promos:
-    """Lock these redemptions and codes, and the codes of these redemptions; `uses` are pairs of code and account."""
+    """Lock these redemptions and codes, and the codes of these redemptions; `uses` are pairs of code and account.
+
+    The statements are the same for codes that are known and for others.
+    """
     rows = await connection.execute(_LOCK_REDEMPTIONS, {"ids": sorted(redemption_ids)})
     found = {row.redemption_id: _redemption(row) for row in rows}
-    wanted = sorted({*names, *(each.code for each in found.values())})
+    wanted = sorted({*hashes, *(each.code_hash for each in found.values())})
     known: dict[str, Promo] = {}
     holders: dict[tuple[str, str], UUID] = {}
+    misses: dict[str, int] = {}
     if wanted:
-        known = {row.code: promo(row) for row in await connection.execute(_LOCK_CODES, {"names": wanted})}
+        known = {row.code_hash: promo(row) for row in await connection.execute(_LOCK_CODES, {"hashes": wanted})}
     if uses:
         pairs = sorted(set(uses))
         rows = await connection.execute(
             _HOLDERS, {"of_codes": [code for code, _ in pairs], "of_accounts": [account for _, account in pairs]}
         )
-        holders = {(row.code, row.account_id): row.redemption_id for row in rows}
-    return Promos(found, known, dict(found), dict(known), holders)
+        holders = {(row.code_hash, row.account_id): row.redemption_id for row in rows}
+        since = now - timedelta(seconds=MISSES_S)
+        accounts = sorted({account for _, account in pairs})
+        rows = await connection.execute(_MISSES, {"accounts": accounts, "since": since})
+        misses = {row.account_id: row.misses for row in rows}
+    return Promos(found, known, dict(found), dict(known), holders, misses)
 
 
 async def save(connection: AsyncConnection, state: Promos) -> None:
@@ -77,9 +94,9 @@ async def save(connection: AsyncConnection, state: Promos) -> None:
         await connection.execute(_KEEP_REDEMPTIONS, kept)
     if added := [_redemption_row(each) for each in changed if each.id not in state.loaded_redemptions]:
         await connection.execute(insert(redemptions), added)
-    if kept := [_code_row(each) for each in priced if each.code in state.loaded_codes]:
+    if kept := [_code_row(each) for each in priced if each.code_hash in state.loaded_codes]:
         await connection.execute(_KEEP_CODES, kept)
-    if added := [_code_row(each) for each in priced if each.code not in state.loaded_codes]:
+    if added := [_code_row(each) for each in priced if each.code_hash not in state.loaded_codes]:
         await connection.execute(insert(codes), added)
 
 
@@ -96,7 +113,7 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
 
 def promo(row: Row[Any]) -> Promo:
     """The promo code that a row keeps."""
-    return Promo(row.code, _effect(row), row.valid_from, row.valid_until, row.uses_max, row.uses)
+    return Promo(row.code_hash, _effect(row), row.valid_from, row.valid_until, row.uses_max, row.uses)
 
 
 def _effect(row: Row[Any]) -> PromoEffect:
@@ -111,7 +128,7 @@ def _redemption(row: Row[Any]) -> Redemption:
     return Redemption(
         row.redemption_id,
         row.account_id,
-        row.code,
+        row.code_hash,
         row.state,
         row.reason,
         row.added,
@@ -133,7 +150,7 @@ def _redemption_row(kept: Redemption) -> dict[str, Any]:
 
 def _code_row(kept: Promo) -> dict[str, Any]:
     return {
-        "code": kept.code,
+        "code_hash": kept.code_hash,
         **_effect_row(kept.effect),
         "valid_from": kept.valid_from,
         "valid_until": kept.valid_until,
@@ -152,7 +169,7 @@ _KEEP_REDEMPTIONS = _INSERT_REDEMPTION.on_conflict_do_update(
 )
 _INSERT_CODE = insert(codes)
 _KEEP_CODES = _INSERT_CODE.on_conflict_do_update(
-    index_elements=["code"],
+    index_elements=["code_hash"],
     set_={
         name: _INSERT_CODE.excluded[name] for name in ("kind", "size", "valid_from", "valid_until", "uses_max", "uses")
     },

@@ -18,14 +18,18 @@ from sqlalchemy import (
 )
 
 from messaging.tables import delivery_tables
+from promo_service.promo import MISSES
 
 metadata = MetaData()
 delivery = delivery_tables(metadata)
 
+MISSED = f"reason IN ({', '.join(repr(each) for each in MISSES)})"
+"""Redemptions that count as a miss."""
+
 codes = Table(
     "codes",
     metadata,
-    Column("code", String, primary_key=True),
+    Column("code_hash", String, primary_key=True),
     Column("kind", String, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("valid_from", DateTime(timezone=True)),
@@ -34,14 +38,14 @@ codes = Table(
     Column("uses", BigInteger, nullable=False),
     CheckConstraint("uses >= 0", name="codes_uses_not_negative"),
 )
-"""Promo codes. `size`: the factor of a multiply, the coins of a bonus."""
+"""Promo codes, by their hash alone. `size`: the factor of a multiply, the coins of a bonus."""
 
 redemptions = Table(
     "redemptions",
     metadata,
     Column("redemption_id", Uuid, primary_key=True),
     Column("account_id", String, nullable=False),
-    Column("code", String, nullable=False),
+    Column("code_hash", String, nullable=False),
     Column("state", String, nullable=False),
     Column("reason", String),
     Column("added", BigInteger),
@@ -55,8 +59,13 @@ redemptions = Table(
     Column("ask_again_at", DateTime(timezone=True)),
     Index("redemptions_ask_again", "ask_again_at", postgresql_where=text("ask_again_at IS NOT NULL")),
     Index(
-        "redemptions_once_per_account", "code", "account_id", unique=True, postgresql_where=text("state <> 'refused'")
+        "redemptions_once_per_account",
+        "code_hash",
+        "account_id",
+        unique=True,
+        postgresql_where=text("state <> 'refused'"),
     ),
+    Index("redemptions_missed", "account_id", "claimed_at", postgresql_where=text(MISSED)),
     Index("redemptions_open", "claimed_at", postgresql_where=text("state = 'claimed'")),
 )
 """Every redemption, for ever, so that an id is never used twice. `kind` and `size`: the effect it claimed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -11,6 +12,8 @@ from contracts.base import Contract
 from contracts.queries import PromoView, Query, RedemptionView, ShowPromo, ShowRedemption
 from messaging.domain import Answerer
 from promo_service import store
+from promo_service.codes import code_hash
+from promo_service.promo import told
 from promo_service.tables import codes, redemptions
 
 
@@ -24,22 +27,21 @@ async def show_redemption(connection: AsyncConnection, query: Query) -> Contract
     return RedemptionView(
         redemption_id=row.redemption_id,
         account_id=row.account_id,
-        code=row.code,
         state=row.state,
-        reason=row.reason,
+        reason=told(row.reason) if row.reason else None,
         added=row.added,
     )
 
 
-async def show_promo(connection: AsyncConnection, query: Query) -> Contract | None:
+async def show_promo(connection: AsyncConnection, query: Query, code_key: bytes) -> Contract | None:
     """One promo code."""
     assert isinstance(query, ShowPromo)
-    row = (await connection.execute(select(codes).where(codes.c.code == query.code))).first()
+    wanted = select(codes).where(codes.c.code_hash == code_hash(code_key, query.code))
+    row = (await connection.execute(wanted)).first()
     if row is None:
         return None
     promo = store.promo(row)
     return PromoView(
-        code=promo.code,
         effect=promo.effect,
         valid_from=promo.valid_from,
         valid_until=promo.valid_until,
@@ -64,4 +66,6 @@ async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
     }
 
 
-ANSWERS: Mapping[type[Query], Answerer] = {ShowRedemption: show_redemption, ShowPromo: show_promo}
+def answers(code_key: bytes) -> Mapping[type[Query], Answerer]:
+    """What is answered by which; `code_key` as in the settings."""
+    return {ShowRedemption: show_redemption, ShowPromo: partial(show_promo, code_key=code_key)}

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from contracts import topology
 from contracts.base import Exchange, Service
+from contracts.queries import QUERIES
 
 COMMANDS: Exchange = "commands"
 NOTHING = "^$"
@@ -59,6 +60,7 @@ def of_client(user: str) -> Rights:
         read=f"^({topology.REPLIES_EXCHANGE}|{own})$",
         topics=(
             Topic(COMMANDS, write=_commands_of_clients()),
+            Topic(topology.QUERIES_EXCHANGE, write=_questions_of_clients()),
             Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
         ),
     )
@@ -86,6 +88,12 @@ def of_all() -> dict[str, Rights]:
     """Every user of a fresh broker, except its administrator."""
     rights = {"client": of_client("client"), "operator": of_operator("operator")}
     return {**{str(name): of_service(name) for name in topology.SERVICES}, **rights}
+
+
+def _questions_of_clients() -> str:
+    """All but what only an operator may ask; one that nobody answers comes back, instead of being refused."""
+    types = [re.escape(name) for name, query in QUERIES.items() if "client" not in query.audience]
+    return rf"^(?!({'|'.join(types)})$)"
 
 
 def _commands_of_clients() -> str:

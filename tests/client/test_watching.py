@@ -48,8 +48,8 @@ LINES: list[tuple[Fact, str]] = [
         "multiply bbbbbbbb waits for aaaaaaaa",
     ),
     (e.OrderFailed(order_id=A, account_id="alice", reason="rejected"), "aaaaaaaa rejected"),
-    (e.PromoClaimed(redemption_id=B, account_id="alice", code="X", effect=DOUBLE, wait_s=5.0), "bbbbbbbb X: x2"),
-    (e.PromoRedeemed(redemption_id=B, account_id="alice", code="X", added=3), "bbbbbbbb X: 3 coins added"),
+    (e.PromoClaimed(redemption_id=B, account_id="alice", effect=DOUBLE, wait_s=5.0), "bbbbbbbb: x2"),
+    (e.PromoRedeemed(redemption_id=B, account_id="alice", added=3), "bbbbbbbb: 3 coins added"),
 ]
 
 

@@ -15,9 +15,10 @@ import pytest
 
 from contracts.base import Fact
 from contracts.commands import Bonus, Multiply, RedeemPromo
-from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed
+from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed, PromoRefused
 from promo_service.promo import (
     ASK_AGAIN_S_MAX,
+    MISSES,
     TABLE,
     AnswerOverdue,
     Contradiction,
@@ -54,7 +55,7 @@ EVENTS: dict[str, Fact] = {
 
 def situation(state: str) -> Situation:
     if state == "unknown":
-        return Situation(Redemption(ID), PROMO, taken=False, now=NOW)
+        return Situation(Redemption(ID), PROMO, taken=False, now=NOW, code_hash="X2")
     added = 30 if state == "redeemed" else None
     reason = "unknown_account" if state == "refused" else None
     redemption = Redemption(ID, "a", "X2", state, reason, added, NOW)  # type: ignore[arg-type]
@@ -63,7 +64,7 @@ def situation(state: str) -> Situation:
         redemption = replace(
             redemption, effect=Multiply(factor=2), wait_until=until, after=(EARLIER,), ask_again_at=NOW
         )
-    return Situation(redemption, PROMO, taken=False, now=NOW)
+    return Situation(redemption, PROMO, taken=False, now=NOW, code_hash="X2")
 
 
 def cells() -> list[tuple[str, str, str]]:
@@ -114,6 +115,22 @@ def test_the_table_has_a_move_for_every_state_and_event() -> None:
 def test_a_code_that_cannot_be_used_refuses_and_keeps_its_uses(promo: Promo | None, taken: bool, reason: str) -> None:
     step = decide(Situation(Redemption(ID), promo, taken, NOW), EVENTS["redeem"])
     assert (step.redemption.state, step.redemption.reason, step.promo) == ("refused", reason, promo)
+    told_as = "already_redeemed" if taken else "code_not_accepted"
+    assert step.facts == (PromoRefused(redemption_id=ID, account_id="a", reason=told_as),)
+    again = decide(Situation(step.redemption, promo, taken, NOW), EVENTS["redeem"])
+    assert again.facts == step.facts
+
+
+@pytest.mark.parametrize("promo", [PROMO, None, replace(PROMO, uses=3)])
+def test_after_too_many_misses_no_code_is_accepted_and_that_is_no_miss(promo: Promo | None) -> None:
+    at = Situation(Redemption(ID), promo, False, NOW, misses_max=4)
+    for misses in range(4):
+        reason = decide(replace(at, misses=misses), EVENTS["redeem"]).redemption.reason
+        assert reason == {PROMO: None, None: "unknown_code"}.get(promo, "used_up")
+    step = decide(replace(at, misses=4), EVENTS["redeem"])
+    assert (step.redemption.reason, step.promo) == ("too_many_misses", promo)
+    assert "too_many_misses" not in MISSES
+    assert step.facts == (PromoRefused(redemption_id=ID, account_id="a", reason="code_not_accepted"),)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +147,7 @@ def test_the_edges_of_validity_are_valid(promo: Promo) -> None:
 
 def test_what_was_added_is_told() -> None:
     step = decide(situation("claimed"), EVENTS["multiplied"])
-    assert step.facts == (PromoRedeemed(redemption_id=ID, account_id="a", code="X2", added=30),)
+    assert step.facts == (PromoRedeemed(redemption_id=ID, account_id="a", added=30),)
 
 
 @pytest.mark.parametrize(("passed_s", "wait_s"), [(0, 60.0), (40, 20.0), (60, 1.0), (7200, 1.0)])
@@ -161,6 +178,6 @@ def test_the_effect_is_asked_for_later_and_later_up_to_an_hour_and_not_once_it_i
 
 
 def test_the_same_id_for_another_redemption_contradicts() -> None:
-    other = RedeemPromo(redemption_id=ID, account_id="a", code="X3")
+    at = replace(situation("claimed"), code_hash="X3")
     with pytest.raises(Contradiction, match="use a new id"):
-        decide(situation("claimed"), other)
+        decide(at, EVENTS["redeem"])

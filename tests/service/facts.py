@@ -41,7 +41,6 @@ def doubled(
     return PromoClaimed(
         redemption_id=redemption_id,
         account_id=account,
-        code="X2",
         effect=Multiply(factor=factor),
         wait_s=wait_s,
         after=after,

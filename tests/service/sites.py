@@ -29,7 +29,8 @@ from messaging.message import Origin, decode
 from messaging.migrations import migrate
 from messaging.service import ServiceInstance
 from messaging.unit_of_work import Arrived
-from provision.secrets import SERVICES
+from promo_service.codes import code_hash
+from provision.secrets import CODE_KEY, SERVICES
 from tests.service.probe import envelope
 
 Instance = ServiceInstance[Any]
@@ -55,7 +56,9 @@ def fresh(parts: Parts, label: str = "s") -> Site:
 def make(site: Site, service: Service, hook: Hook | None = None, **settings: Any) -> Instance:
     """An instance of the service in this process, not started yet."""
     domain, settings_type = MODULES[service]
-    read = settings_type(amqp_url=site.amqp_url(service), database_url=site.database_url(service), **settings)
+    keys = {name.removeprefix(f"{service.upper()}_").lower(): key for name, key in site.keys(service).items()}
+    urls = {"amqp_url": site.amqp_url(service), "database_url": site.database_url(service)}
+    read = settings_type(**{**urls, **keys, **settings})
     return ServiceInstance(domain(read), read, hook)
 
 
@@ -104,6 +107,18 @@ async def rows(site: Site, service: str, query: str, **values: Any) -> Sequence[
 async def value(site: Site, service: str, query: str, **values: Any) -> Any:
     """The one value that the service's database answers."""
     return (await rows(site, service, query, **values))[0][0]
+
+
+def kept_as(site: Site, code: str) -> str:
+    """The hash by which the site's promo service keeps a code."""
+    return code_hash(site.keys("promo_service")[CODE_KEY].encode(), code)
+
+
+def entitle_the_administrator(site: Site) -> None:
+    """Let the administrator do anything with the site's queues, as an administrator can see to."""
+    management = site._parts.broker.management
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    management.call("PUT", "permissions", site.vhost, management.user, body=everything)
 
 
 async def until(condition: Callable[[], Any], what: str, within_s: float = 40) -> Any:

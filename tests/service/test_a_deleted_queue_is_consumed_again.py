@@ -10,7 +10,7 @@ from contracts.base import Service
 from contracts.topology import SERVICES, inbox_queue, queries_queue
 from local.site import Site
 from tests.service.probe import Probe
-from tests.service.sites import running, until
+from tests.service.sites import entitle_the_administrator, running, until
 
 CONSUMER = "consumer: not consuming from the broker"
 
@@ -22,6 +22,7 @@ async def test_a_queue_that_is_deleted_and_made_anew_is_consumed_again(
 ) -> None:
     async with running(site, service) as instance:
         await until(instance._is_consuming, "it consumes")
+        entitle_the_administrator(site)
         channel = await probe.channel("admin")
         await channel.queue_delete(queue_of(service))
 

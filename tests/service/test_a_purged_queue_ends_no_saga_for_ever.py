@@ -31,7 +31,7 @@ from contracts.topology import inbox_queue
 from local.site import Site
 from tests.service.facts import account_with, item_with
 from tests.service.probe import Probe
-from tests.service.sites import Instance, running, until, value
+from tests.service.sites import Instance, entitle_the_administrator, running, until, value
 
 ASK_AGAIN_S = 0.3
 
@@ -165,6 +165,7 @@ async def _answered(site: Site, probe: Probe, asker: Service, answer: type[Fact]
 
 async def _lose(site: Site, probe: Probe, service: Service) -> None:
     """An operator with the administrator's rights purges the service's inbox, which is not empty."""
+    entitle_the_administrator(site)
     channel = await probe.channel("admin")
     queue = await channel.get_queue(inbox_queue(service), ensure=False)
 

@@ -60,7 +60,7 @@ async def test_the_ledger_is_only_added_to(site: Site, change: str) -> None:
     [
         ("user_service", "INSERT INTO accounts (account_id, balance, places, lines) VALUES ('a', -1, 0, 0)"),
         ("order_service", "INSERT INTO items (item, price, stock, fulfilment) VALUES ('i', 1, -1, 'instant')"),
-        ("promo_service", "INSERT INTO codes (code, kind, size, uses) VALUES ('c', 'bonus', 1, -1)"),
+        ("promo_service", "INSERT INTO codes (code_hash, kind, size, uses) VALUES ('c', 'bonus', 1, -1)"),
     ],
 )
 async def test_the_database_refuses_what_cannot_be(site: Site, service: str, row: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from aio_pika.exceptions import PublishError
 from structlog.testing import capture_logs
 
-from contracts.queries import ListCatalog, ShowAccount, ShowHistory, ShowPromo
+from contracts.queries import ListCatalog, ShowAccount, ShowHistory, ShowRedemption
 from contracts.topology import REPLIES_EXCHANGE
 from local.parts import Parts
 from local.site import Site
@@ -39,7 +39,7 @@ async def test_the_other_services_answer_theirs(probe: Probe) -> None:
     await probe.fence("order_service")
     items = (await probe.ask(ListCatalog()))["answer"]["items"]
     assert item in [each["item"] for each in items]
-    assert (await probe.ask(ShowPromo(code="no-such-code"))) == {"answer": None}
+    assert (await probe.ask(ShowRedemption(redemption_id=uuid4()))) == {"answer": None}
 
 
 @pytest.mark.usefixtures("users")

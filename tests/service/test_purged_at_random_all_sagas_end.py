@@ -21,7 +21,7 @@ from contracts.base import Service
 from contracts.commands import Multiply
 from contracts.topology import SERVICES, inbox_queue
 from local.site import Site
-from tests.service.sites import Instance, make, until
+from tests.service.sites import Instance, entitle_the_administrator, make, until
 
 ACCOUNTS = 6
 PURGES_OF_EACH = 3
@@ -124,6 +124,7 @@ async def _purge(site: Site, traffic: Traffic, chance: random.Random) -> None:
 
     Of a service at work a purge takes nothing: what arrives is delivered at once, and kept until it is handled.
     """
+    entitle_the_administrator(site)
     connection = await aio_pika.connect(site.amqp_url("admin"))
     async with connection:
         channel = await connection.channel()

@@ -11,11 +11,11 @@ from client.audit_account import INSUFFICIENT, account_findings
 from client.audit_rows import Books, OperationRow
 from client.audit_sagas import in_flight, promo_findings, saga_mismatches
 from contracts.base import Fact
-from contracts.events import CoinsMultiplied, CoinsRefused, OperationWaiting
+from contracts.events import CoinsMultiplied, CoinsRefused, OperationWaiting, OrderCancelled, OrderFailed
 from tests.simulation.history import History, Told
 from tests.simulation.linear import Done, serial_order
 from tests.simulation.plan import Plan, Saga
-from tests.simulation.tables import UserTables
+from tests.simulation.tables import UserTables, hashed
 from user_service.account import Account
 
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
@@ -40,15 +40,18 @@ class Watch:
         self._seen: dict[str, Account] = {}
         self._read: dict[str, int] = {}
         self._coins: dict[str, int] = {}
+        self._over: set[UUID] = set()
 
     def committed(self, facts: Iterable[Fact], now: datetime) -> None:
         """The user service has committed at this time of its clock."""
+        self._over.update(each.order_id for each in facts if isinstance(each, OrderFailed | OrderCancelled))
         for account in self._users.accounts.values():
             if self._seen.get(account.id) is not account:
                 self._seen[account.id] = account
                 self._conserved(account)
                 self._covered(account)
                 self._in_time(account, now)
+                self._let_go(account)
 
     def _conserved(self, account: Account) -> None:
         """Each ledger line begins where the last one ended, and the balance is where the last one ends."""
@@ -80,6 +83,12 @@ class Watch:
                     low += operation.delta
             if low < 0:
                 raise Violation("never negative", f"{account.id} may have {low} coins behind {operation}")
+
+    def _let_go(self, account: Account) -> None:
+        """An order that has failed or was cancelled asks for nothing and holds nothing, whichever came first."""
+        for operation in account.log:
+            if operation.id in self._over and operation.state in ("waiting", "reserved"):
+                raise Violation("ended orders let go", f"{operation}")
 
     def _in_time(self, account: Account, now: datetime) -> None:
         """No operation waits longer than it was promised."""
@@ -136,8 +145,8 @@ def _goods(plan: Plan, left: Left) -> Iterator[Violation]:
         sold = sum(saga.size for saga in orders if states.get(saga.id) in ("confirmed", "completed"))
         if left.stock[item.name] != item.stock - sold:
             yield Violation("goods conserved", f"{item} has {left.stock[item.name]} left, {sold} were sold")
-    for code, uses in ((each.code, each.uses) for each in left.books.promos.codes):
-        most = next((each.uses_max for each in plan.promotions if each.code == code), None)
+    for code, uses in ((each.code_hash, each.uses) for each in left.books.promos.codes):
+        most = next((each.uses_max for each in plan.promotions if hashed(each.code) == code), None)
         if most is not None and uses > most:
             yield Violation("limits of codes", f"{code} was used {uses} times of {most}")
 
@@ -213,7 +222,7 @@ def _ends(plan: Plan, history: History, books: Books) -> Iterator[Violation]:
     if count:
         yield Violation("every saga ends", f"{count} have not")
     lasts_s = [each.lasts_s or plan.lasts_s for each in plan.sagas]
-    bound_s = plan.named_s + max(lasts_s) + WITHIN_S
+    bound_s = plan.named_s + max(lasts_s, default=0.0) + WITHIN_S
     for saga in plan.sagas:
         if saga.id not in history.sent:
             continue

@@ -14,7 +14,7 @@ from tests.simulation.checks import Left, Violation, Watch, judge
 from tests.simulation.history import History
 from tests.simulation.memory import MemoryNode
 from tests.simulation.plan import Plan
-from tests.simulation.tables import OrderTables, PromoTables, UserTables
+from tests.simulation.tables import CODE_KEY, OrderTables, PromoTables, UserTables
 from tests.simulation.world import World
 from user_service.account import Limits
 from user_service.handlers import AccountHandlers
@@ -37,7 +37,7 @@ def run(plan: Plan, traced: bool = False) -> Run:
     limits = Limits(plan.pending_max, plan.named_s)
     user_node = MemoryNode("user_service", AccountHandlers(limits), users)
     order_node = MemoryNode("order_service", OrderHandlers(plan.lasts_s), orders)
-    promo_node = MemoryNode("promo_service", PromoHandlers(plan.lasts_s), promos)
+    promo_node = MemoryNode("promo_service", PromoHandlers(CODE_KEY, plan.lasts_s), promos)
     watch = Watch(users)
     trace: list[str] = []
     nodes: dict[Service, MemoryNode] = {

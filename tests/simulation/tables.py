@@ -22,6 +22,7 @@ from messaging.message import Message
 from order_service.handlers import _order_id
 from order_service.order import AnswerOverdue, Item, Order, OrderDeadlinePassed
 from order_service.store import Orders
+from promo_service.codes import code_hash
 from promo_service.handlers import _redemption_id
 from promo_service.promo import AnswerOverdue as PromoAnswerOverdue
 from promo_service.promo import Promo, Redemption
@@ -29,6 +30,13 @@ from promo_service.store import Promos
 from user_service.account import Account, Line
 from user_service.deadlines import DeadlinePassed
 from user_service.store import Accounts
+
+CODE_KEY = b"a key that nobody else is to know"
+
+
+def hashed(code: str) -> str:
+    """As the promo service keeps it."""
+    return code_hash(CODE_KEY, code)
 
 
 class UserTables:
@@ -122,14 +130,14 @@ class PromoTables:
         facts = [message.fact for message in messages]
         ids = {each for fact in facts if (each := _redemption_id(fact))}
         redemptions = {each: self.redemptions[each] for each in ids if each in self.redemptions}
-        names = {fact.code for fact in facts if isinstance(fact, RedeemPromo | PutPromo)}
-        names |= {each.code for each in redemptions.values()}
+        names = {hashed(fact.code) for fact in facts if isinstance(fact, RedeemPromo | PutPromo)}
+        names |= {each.code_hash for each in redemptions.values()}
         codes = {each: self.codes[each] for each in names if each in self.codes}
-        uses = {(fact.code, fact.account_id) for fact in facts if isinstance(fact, RedeemPromo)}
+        uses = {(hashed(fact.code), fact.account_id) for fact in facts if isinstance(fact, RedeemPromo)}
         holders = {
             use: each.id
             for each in self.redemptions.values()
-            if each.state != "refused" and (use := (each.code, each.account_id)) in uses
+            if each.state != "refused" and (use := (each.code_hash, each.account_id)) in uses
         }
         return Promos(redemptions, codes, dict(redemptions), dict(codes), holders)
 
@@ -150,9 +158,9 @@ class PromoTables:
     def rows(self) -> PromoRows:
         """What the audit reads of it."""
         return PromoRows(
-            tuple(CodeRow(each.code, each.uses) for each in self.codes.values()),
+            tuple(CodeRow(each.code_hash, each.uses) for each in self.codes.values()),
             tuple(
-                RedemptionRow(each.id, each.account_id, each.code, each.state, each.added, each.claimed_at)  # type: ignore[arg-type]
+                RedemptionRow(each.id, each.account_id, each.code_hash, each.state, each.added, each.claimed_at)  # type: ignore[arg-type]
                 for each in self.redemptions.values()
             ),
         )

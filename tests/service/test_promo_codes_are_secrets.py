@@ -1,0 +1,232 @@
+"""A promo code is known to its holder and, as a hash, to the promo service: nobody else sees it or finds it out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from aiormq.exceptions import ChannelAccessRefused
+from sqlalchemy import event
+from structlog.testing import capture_logs
+
+from client import codes
+from contracts.commands import Bonus, Multiply, PutPromo, RedeemPromo
+from contracts.envelope import Envelope
+from contracts.events import CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
+from contracts.queries import ShowPromo, ShowRedemption
+from local.site import Site
+from local.sources import PROJECT
+from messaging.migrations import migrate
+from promo_service.codes import code_hash
+from provision.secrets import CODE_KEY
+from tests.service.probe import Probe
+from tests.service.sites import Instance, arrived, fresh, kept_as, make, rows, running, unstarted, value
+
+PAST = datetime(2020, 1, 1, tzinfo=UTC)
+FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
+
+
+async def test_no_column_and_no_announcement_holds_a_code(site: Site, probe: Probe) -> None:
+    """The outbox is looked at as it was committed, before its rows are published and deleted."""
+    code, other = f"canary-{uuid4().hex}", f"canary-{uuid4().hex}"
+    redeemed, refused = uuid4(), uuid4()
+    async with unstarted(site, "promo_service") as instance:
+        for fact in (
+            PutPromo(code=code, effect=Multiply(factor=2)),
+            RedeemPromo(redemption_id=redeemed, account_id="fan", code=code),
+            CoinsMultiplied(account_id="fan", operation_id=redeemed, factor=2, added=9),
+            RedeemPromo(redemption_id=refused, account_id="fan", code=other),
+        ):
+            await instance.work.handle([arrived(instance, fact)])
+    kept = [text for table in await _tables(site) for text in await _texts(site, table)]
+    assert sum(str(redeemed) in text for text in kept) >= 3
+    assert not [text for text in kept if code in text.lower() or other in text.lower()]
+    assert await value(site, "promo_service", "SELECT count(*) FROM codes WHERE code_hash = :c", c=kept_as(site, code))
+    async with running(site, "promo_service"):
+        for kind, saga in ((PromoClaimed, redeemed), (PromoRedeemed, redeemed), (PromoRefused, refused)):
+            await probe.hear(kind, saga)
+    said = "".join(each.model_dump_json() for each in probe.heard.envelopes).lower()
+    assert "canary" not in said
+
+
+async def test_neither_the_log_nor_the_reason_of_a_dead_letter_repeats_a_code(site: Site, probe: Probe) -> None:
+    secret = f"canary-{uuid4().hex}"
+    with capture_logs() as logs:
+        async with running(site, "promo_service"):
+            await _send_raw(
+                probe, "promo.redeem", {"redemption_id": str(uuid4()), "account_id": "a", "code": f"{secret} "}
+            )
+            await _send_raw(probe, "promo.put", {"code": secret, "effect": {"kind": "multiply"}})
+            window = {"valid_from": FUTURE.isoformat(), "valid_until": PAST.isoformat()}
+            await _send_raw(probe, "promo.put", {"code": secret, "effect": {"kind": "bonus", "amount": 1}, **window})
+            await probe.wait(lambda: len(probe.parked("promo_service.dead", secret)) == 3, "three dead letters")
+    assert all(secret not in each.reason for each in probe.parked("promo_service.dead", secret))
+    assert all(secret.encode() in each.body for each in probe.parked("promo_service.dead", secret))
+    assert secret not in json.dumps(logs, default=str)
+    reasons = await rows(site, "promo_service", "SELECT parked_reason FROM inbox WHERE parked_reason IS NOT NULL")
+    assert len(reasons) >= 3
+    assert not [row for row in reasons if secret in row.parked_reason]
+
+
+@pytest.mark.usefixtures("promos")
+async def test_a_code_is_known_in_small_letters_and_without_its_dashes(site: Site, probe: Probe) -> None:
+    code, redemption = codes.generate(), uuid4()
+    await probe.send(PutPromo(code=code, effect=Bonus(amount=5)))
+    await probe.send(RedeemPromo(redemption_id=redemption, account_id="fan", code=code.lower().replace("-", "")))
+    await probe.hear(PromoClaimed, redemption)
+
+
+@pytest.mark.usefixtures("promos")
+async def test_every_code_that_is_not_accepted_is_refused_in_the_same_bytes(site: Site, probe: Probe) -> None:
+    spent, mine = f"spent-{uuid4()}", uuid4()
+    await probe.send(PutPromo(code=spent, effect=Bonus(amount=5), uses_max=1))
+    await probe.send(RedeemPromo(redemption_id=mine, account_id="first", code=spent))
+    await probe.hear(PromoClaimed, mine)
+    early, late = f"early-{uuid4()}", f"late-{uuid4()}"
+    await probe.send(PutPromo(code=early, effect=Bonus(amount=5), valid_from=FUTURE))
+    await probe.send(PutPromo(code=late, effect=Bonus(amount=5), valid_until=PAST))
+    account, seen, told = f"fan-{uuid4()}", set(), set()
+    reasons = {"used_up": spent, "not_yet_valid": early, "no_longer_valid": late, "unknown_code": f"none-{uuid4()}"}
+    for reason, code in reasons.items():
+        redemption = uuid4()
+        await probe.send(RedeemPromo(redemption_id=redemption, account_id=account, code=code))
+        await probe.hear(PromoRefused, redemption)
+        (heard,) = probe.announced(PromoRefused, redemption)
+        seen.add(_without_ids(heard, redemption))
+        view = (await probe.ask(ShowRedemption(redemption_id=redemption)))["answer"]
+        told.add(json.dumps({**view, "redemption_id": None}))
+        kept = "SELECT reason FROM redemptions WHERE redemption_id = :r"
+        assert await value(site, "promo_service", kept, r=redemption) == reason
+    assert len(seen) == 1
+    assert "code_not_accepted" in seen.pop()
+    assert len(told) == 1
+    assert "code_not_accepted" in told.pop()
+
+
+async def test_a_code_that_is_known_costs_the_same_statements_as_one_that_is_not(site: Site) -> None:
+    late, unknown = f"late-{uuid4()}", f"none-{uuid4()}"
+    async with unstarted(site, "promo_service") as instance:
+        put = PutPromo(code=late, effect=Bonus(amount=5), valid_until=PAST)
+        await instance.work.handle([arrived(instance, put)])
+        found = []
+        for code in (late, unknown, late, unknown):
+            with _statements(instance) as statements:
+                redeem = RedeemPromo(redemption_id=uuid4(), account_id=str(uuid4()), code=code)
+                await instance.work.handle([arrived(instance, redeem)])
+            found.append(statements)
+    assert found[0] == found[1] == found[2] == found[3]
+    assert len(found[0]) > 5
+
+
+async def test_who_misses_too_often_is_refused_what_is_right_as_well_for_an_hour(site: Site, probe: Probe) -> None:
+    code, account = f"right-{uuid4()}", f"guesser-{uuid4()}"
+    async with running(site, "promo_service", misses_max=3):
+        await probe.send(PutPromo(code=code, effect=Bonus(amount=5)))
+        guesses = [RedeemPromo(redemption_id=uuid4(), account_id=account, code=f"no-{uuid4()}") for _ in range(5)]
+        await probe.send(*guesses)
+        refused, other, later = uuid4(), uuid4(), uuid4()
+        await probe.send(RedeemPromo(redemption_id=refused, account_id=account, code=code))
+        assert (await probe.hear(PromoRefused, refused))["reason"] == "code_not_accepted"
+        kept = "SELECT count(*) FROM redemptions WHERE account_id = :a AND reason = :r"
+        assert await value(site, "promo_service", kept, a=account, r="unknown_code") == 3
+        assert await value(site, "promo_service", kept, a=account, r="too_many_misses") == 3
+        await probe.send(RedeemPromo(redemption_id=other, account_id=f"other-{uuid4()}", code=code))
+        await probe.hear(PromoClaimed, other)
+        earlier = "UPDATE redemptions SET claimed_at = claimed_at - interval '1 hour' WHERE account_id = :a"
+        await rows(site, "promo_service", earlier, a=account)
+        await probe.send(RedeemPromo(redemption_id=later, account_id=account, code=code))
+        await probe.hear(PromoClaimed, later)
+
+
+@pytest.mark.usefixtures("promos")
+async def test_only_an_operator_may_ask_for_a_code(probe: Probe) -> None:
+    with pytest.raises(ChannelAccessRefused):
+        await probe.ask(ShowPromo(code="no-such-code"))
+
+
+async def test_codes_of_an_earlier_version_are_hashed_by_the_migration(
+    parts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = fresh(parts)
+    (url,) = site.migration_env("promo_service").values()
+    with ThreadPoolExecutor(1) as thread:
+        for revision in ("base", "0002"):
+            thread.submit(migrate, PROJECT / "promo_service", url, revision).result()
+        await rows(
+            site, "promo_service", "INSERT INTO codes (code, kind, size, uses) VALUES ('Double-1', 'bonus', 1, 1)"
+        )
+        await rows(
+            site,
+            "promo_service",
+            "INSERT INTO redemptions (redemption_id, account_id, code, state, claimed_at)"
+            " VALUES (gen_random_uuid(), 'a', 'Double-1', 'redeemed', now()),"
+            " (gen_random_uuid(), 'a', 'x', 'refused', now())",
+        )
+        monkeypatch.delenv(CODE_KEY, raising=False)
+        with pytest.raises(RuntimeError, match=CODE_KEY):
+            thread.submit(migrate, PROJECT / "promo_service", url).result()
+        monkeypatch.setenv(CODE_KEY, site.keys("promo_service")[CODE_KEY])
+        thread.submit(migrate, PROJECT / "promo_service", url).result()
+    assert await value(site, "promo_service", "SELECT code_hash FROM codes") == kept_as(site, "DOUBLE1")
+    found = await rows(site, "promo_service", "SELECT code_hash FROM redemptions ORDER BY state")
+    assert [row.code_hash for row in found] == [kept_as(site, "double-1"), kept_as(site, "X")]
+    site.drop()
+
+
+def test_a_key_that_is_too_short_is_no_key(site: Site) -> None:
+    with pytest.raises(ValueError, match="code_key"):
+        make(site, "promo_service", code_key="k" * 31)
+
+
+def test_the_key_matters_and_is_not_printed(site: Site) -> None:
+    assert code_hash(b"a" * 32, "X") != code_hash(b"b" * 32, "X")
+    instance = make(site, "promo_service")
+    instance.web._socket.close()
+    assert site.keys("promo_service")[CODE_KEY] not in repr(instance.settings)
+
+
+async def _tables(site: Site) -> list[str]:
+    found = await rows(site, "promo_service", "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert len(found) >= 5
+    return [row.tablename for row in found]
+
+
+async def _texts(site: Site, table: str) -> list[str]:
+    """Each row, with all its columns, as text; what a message holds as the text that it is."""
+    found = await rows(site, "promo_service", f"SELECT * FROM {table}")
+    return [" ".join(_text(each) for each in row) for row in found]
+
+
+def _text(column: Any) -> str:
+    return bytes(column).decode(errors="replace") if isinstance(column, bytes | memoryview) else str(column)
+
+
+def _without_ids(envelope: Envelope, redemption: UUID) -> str:
+    """What is told, but for ids and the time."""
+    told = envelope.model_dump(mode="json", exclude={"id", "time", "causationid", "traceparent"})
+    return json.dumps(told).replace(str(redemption), "-")
+
+
+async def _send_raw(probe: Probe, type_: str, data: dict[str, Any]) -> None:
+    envelope = {"specversion": "1.0", "id": str(uuid4()), "source": "/probe", "type": type_, "data": data}
+    await probe.publish("operator", "commands", type_, json.dumps(envelope).encode())
+
+
+@contextmanager
+def _statements(instance: Instance) -> Iterator[list[str]]:
+    found: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: object) -> None:
+        found.append(statement)
+
+    event.listen(instance.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(instance.engine.sync_engine, "before_cursor_execute", note)
