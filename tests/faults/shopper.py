@@ -6,10 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID, uuid4
 
+from client.errors import StillOpen, Unreachable
 from client.waiting import until
 from contracts.commands import CreditAccount, PlaceOrder, RedeemPromo
 from contracts.queries import AccountView
@@ -17,9 +20,12 @@ from contracts.queries import AccountView
 if TYPE_CHECKING:
     from tests.faults.traffic import Traffic
 
+View = TypeVar("View")
+
 COINS = 100
 COMMANDS = (4, 8)
 HASTE_S = 0.05
+RESEND_S = 2.0
 WAIT_S = 600.0
 """The traffic says when it is too late, not the shopper."""
 
@@ -42,6 +48,7 @@ class Shopper:
         self._traffic = traffic
         self._random = random.Random(f"{traffic.seed}/{number}")
         self.account = f"{traffic.name}-{number}"
+        self._again: dict[UUID, Callable[[], Awaitable[object]]] = {}
         self._credits: dict[UUID, int] = {}
         self._orders: list[UUID] = []
         self._redemptions: list[UUID] = []
@@ -83,17 +90,17 @@ class Shopper:
                 await self._publish_backwards()
 
     async def _credit(self, amount: int) -> None:
-        credit_id = self._begin("credit")
+        credit_id, client = uuid4(), self._traffic.client
         self._credits[credit_id] = amount
-        client = self._traffic.client
-        await self._traffic.until_confirmed(lambda: client.credit(self.account, amount, credit_id=credit_id))
+        await self._send("credit", credit_id, lambda: client.credit(self.account, amount, credit_id=credit_id))
 
     async def _buy(self, item: str, quantity: int, deadline_s: float = 8.0) -> UUID:
-        order_id = self._begin("order")
+        order_id, client = uuid4(), self._traffic.client
         self._orders.append(order_id)
-        client = self._traffic.client
-        await self._traffic.until_confirmed(
-            lambda: client.place_order(self.account, item, quantity, deadline_s=deadline_s, order_id=order_id)
+        await self._send(
+            "order",
+            order_id,
+            lambda: client.place_order(self.account, item, quantity, deadline_s=deadline_s, order_id=order_id),
         )
         return order_id
 
@@ -120,55 +127,72 @@ class Shopper:
             await self._traffic.until_confirmed(lambda: client.cancel_order(self.account, order_id))
 
     async def _redeem(self, code: str) -> None:
-        redemption_id = self._begin("redemption")
+        redemption_id, client = uuid4(), self._traffic.client
         self._redemptions.append(redemption_id)
-        client = self._traffic.client
-        await self._traffic.until_confirmed(
-            lambda: client.redeem_promo(self.account, code, wait_s=8.0, redemption_id=redemption_id)
+        await self._send(
+            "redemption",
+            redemption_id,
+            lambda: client.redeem_promo(self.account, code, wait_s=8.0, redemption_id=redemption_id),
         )
 
     async def _publish_twice(self) -> None:
         """The same message goes out again, as after a confirm that was lost."""
-        order_id = self._begin("order")
+        order_id, item = uuid4(), self._traffic.shop.plenty
         self._orders.append(order_id)
-        order = PlaceOrder(order_id=order_id, account_id=self.account, item=self._traffic.shop.plenty, deadline_s=8.0)
-        await self._traffic.publish(order, times=2)
+        order = PlaceOrder(order_id=order_id, account_id=self.account, item=item, deadline_s=8.0)
+        await self._send("order", order_id, lambda: self._traffic.publish(order, times=2))
 
     async def _publish_backwards(self) -> None:
         """A redemption comes before the credit that it names, so that the account keeps the credit's place."""
-        credit_id, redemption_id = self._begin("credit"), self._begin("redemption")
-        amount = self._random.randint(1, 20)
+        credit_id, redemption_id, amount = uuid4(), uuid4(), self._random.randint(1, 20)
         self._credits[credit_id] = amount
         self._redemptions.append(redemption_id)
-        code = self._random.choice(self._traffic.shop.codes)
         redeem = RedeemPromo(
-            redemption_id=redemption_id, account_id=self.account, code=code, wait_s=8.0, after=(credit_id,)
+            redemption_id=redemption_id,
+            account_id=self.account,
+            code=self._random.choice(self._traffic.shop.codes),
+            wait_s=8.0,
+            after=(credit_id,),
         )
-        await self._traffic.publish(redeem)
-        await self._traffic.publish(CreditAccount(credit_id=credit_id, account_id=self.account, amount=amount))
+        credit = CreditAccount(credit_id=credit_id, account_id=self.account, amount=amount)
+        await self._send("redemption", redemption_id, lambda: self._traffic.publish(redeem))
+        await self._send("credit", credit_id, lambda: self._traffic.publish(credit))
 
-    def _begin(self, what: str) -> UUID:
-        saga = uuid4()
+    async def _send(self, what: str, saga: UUID, send: Callable[[], Awaitable[object]]) -> None:
+        """Begin a saga."""
         self._traffic.open[saga] = what
-        return saga
+        self._again[saga] = send
+        await self._traffic.until_confirmed(send)
 
     async def _look_back(self) -> None:
         """See how each saga ended, and that the account holds what those endings make."""
         client, balance = self._traffic.client, 0
         for credit_id, amount in self._credits.items():
-            operation = await client.wait_for_operation(self.account, credit_id, WAIT_S)
+            operation = await self._outcome(credit_id, partial(client.wait_for_operation, self.account, credit_id))
             balance += amount if operation.state == "credited" else 0
             self._end(credit_id, operation.state, operation.added or 0)
         for order_id in self._orders:
-            order = await client.wait_for_order(order_id, WAIT_S)
+            order = await self._outcome(order_id, partial(client.wait_for_order, order_id))
             spent = (order.amount or 0) if order.state == "completed" else 0
             balance -= spent
             self._end(order_id, order.state, -spent)
         for redemption_id in self._redemptions:
-            redemption = await client.wait_for_redemption(redemption_id, WAIT_S)
+            redemption = await self._outcome(redemption_id, partial(client.wait_for_redemption, redemption_id))
             balance += redemption.added or 0
             self._end(redemption_id, redemption.state, redemption.added or 0)
         await self._expect(balance)
+
+    async def _outcome(self, saga: UUID, wait: Callable[[float], Awaitable[View]]) -> View:
+        """How the saga ended, for whoever waits long enough."""
+        while self._traffic.resends:
+            try:
+                return await wait(RESEND_S)
+            except StillOpen as error:
+                if error.view is None:
+                    await self._traffic.until_confirmed(self._again[saga])
+            except Unreachable:
+                continue
+        return await wait(WAIT_S)
 
     def _end(self, saga: UUID, state: str, added: int) -> None:
         del self._traffic.open[saga]

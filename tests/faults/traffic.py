@@ -49,12 +49,14 @@ class Shop:
 class Traffic:
     """As many `shoppers` at a time as are named, each with an account of its own; who is done is followed by the next.
 
-    `told`: how each saga ended, as the shopper heard. What a shopper does depends on the seed and its number alone.
+    `told`: how each saga ended, as the shopper heard. `resends`: shoppers send again what nobody knows after a while,
+    as is needed where an operator throws commands away. What a shopper does depends on the seed and its number alone.
     """
 
     stage: Stage
     seed: int
     shoppers: int = 8
+    resends: bool = False
     told: dict[UUID, Ending] = field(default_factory=dict)
     open: dict[UUID, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -95,17 +97,20 @@ class Traffic:
                         task.result()
                 await asyncio.sleep(PAUSE_S)
 
+    async def ended(self) -> float:
+        """Let nobody else in; returns after how many seconds the last shopper was done, or should have been."""
+        began = asyncio.get_running_loop().time()
+        self._closing = True
+        await asyncio.wait(self._tasks, timeout=DEADLINE_S_MAX + GRACE_S)
+        return asyncio.get_running_loop().time() - began
+
     async def settled(self, fault: str) -> None:
         """The fault is over, and nobody touches the system: every saga ends in time, and nothing is found wrong.
 
         Prints what was done, and fails with all that is found.
         """
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        self._closing = True
-        _, late = await asyncio.wait(self._tasks, timeout=DEADLINE_S_MAX + GRACE_S)
-        settled_s = loop.time() - began
-        found = [f"{what} {saga} is still open after {settled_s:.0f} s" for saga, what in self.open.items() if late]
+        settled_s = await self.ended()
+        found = [f"{what} {saga} is still open" for saga, what in self.open.items()]
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
         found += self.wrong + await findings(self.stage, self.client, self.operator, self.told)
         print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
