@@ -162,7 +162,9 @@ def _birth(pid: int) -> str:
             return ""
         said = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
         return "_".join(said.stdout.split())
-    return "" if fields[0] in "ZX" else fields[19]
+    # A killed process whose first thread has ended holds its ports until its last one has.
+    state, threads = fields[0], int(fields[17])
+    return "" if state in "ZX" and threads <= 1 else fields[19]
 
 
 def _descendants(pid: int) -> list[int]:
