@@ -22,6 +22,8 @@ LOCAL_MISTAKES: list[tuple[list[str], str]] = [
     (["promo", "put", "X", "--bonus", "-5"], "--bonus"),
     (["promo", "put", "X", "--bonus", "5", "--from", "tomorrow"], "--from"),
     (["promo", "put", "X", "--bonus", "5", "--from", "2030-01-02", "--until", "2030-01-01"], "--until"),
+    (["promo", "generate"], "--multiply, --bonus"),
+    (["promo", "generate", "--bonus", "-5"], "--bonus"),
     (["order", "show", "7"], "ORDER"),
     (["order", "place", "alice", "book", "--after", "7"], "--after"),
     (["account", "credit", "alice", "many"], "AMOUNT"),

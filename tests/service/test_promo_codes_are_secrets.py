@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from aiormq.exceptions import ChannelAccessRefused
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import event
 from structlog.testing import capture_logs
+from typer.testing import CliRunner
 
 from client import codes
+from client.cli import app
 from contracts.commands import Bonus, Multiply, PutPromo, RedeemPromo
 from contracts.envelope import Envelope
 from contracts.events import CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
@@ -23,6 +31,7 @@ from contracts.queries import ShowPromo, ShowRedemption
 from local.site import Site
 from local.sources import PROJECT
 from messaging.migrations import migrate
+from messaging.tracing import Tracer
 from promo_service.codes import code_hash
 from provision.secrets import CODE_KEY
 from tests.service.probe import Probe
@@ -142,6 +151,39 @@ async def test_who_misses_too_often_is_refused_what_is_right_as_well_for_an_hour
         await rows(site, "promo_service", earlier, a=account)
         await probe.send(RedeemPromo(redemption_id=later, account_id=account, code=code))
         await probe.hear(PromoClaimed, later)
+
+
+@pytest.mark.usefixtures("promos")
+async def test_a_generated_code_is_shown_once_and_works(
+    site: Site, probe: Probe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, url in {**site.client_env(), "HOLDFAST_STATE_DIR": str(tmp_path)}.items():
+        monkeypatch.setenv(name, url)
+    made = await asyncio.to_thread(CliRunner().invoke, app, ["promo", "generate", "--bonus", "7", "--uses-max", "1"])
+    assert made.exit_code == 0
+    (code,) = re.findall(r"promo ((?:[0-9A-Z]{4}-){3}[0-9A-Z]{4}): \+7\n", made.output)
+    redemption = uuid4()
+    await probe.send(RedeemPromo(redemption_id=redemption, account_id="fan", code=code))
+    await probe.hear(PromoClaimed, redemption)
+    shown = await asyncio.to_thread(CliRunner().invoke, app, ["promo", "show", code])
+    assert "+7, used 1 of 1" in shown.output
+    view = await asyncio.to_thread(CliRunner().invoke, app, ["promo", "show", str(redemption)])
+    assert view.output == f"redemption {redemption} claimed\n"
+
+
+async def test_no_trace_holds_a_code(site: Site) -> None:
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    code, redemption = f"canary-{uuid4()}", uuid4()
+    async with unstarted(site, "promo_service") as instance:
+        instance.work._tracer = Tracer(provider, "promo_service")
+        put = PutPromo(code=code, effect=Bonus(amount=5))
+        redeem = RedeemPromo(redemption_id=redemption, account_id="fan", code=code)
+        await instance.work.handle([arrived(instance, put), arrived(instance, redeem)])
+    spans = [span.to_json() for span in exporter.get_finished_spans()]
+    assert sum(str(redemption) in span for span in spans) == 1
+    assert len(spans) == 2
+    assert not [span for span in spans if "canary" in span]
 
 
 @pytest.mark.usefixtures("promos")
