@@ -227,8 +227,9 @@ class UnitOfWork(Generic[State]):
         for announcement, message in done.announced:
             fact = announcement.fact
             reason = getattr(fact, "reason", None)
-            write = log.info if reason or not type(fact).consumers else log.debug
-            write(fact.type, saga=fact.saga, subject=fact.subject, cause=message.fact.type, reason=reason)
+            again = {"again": announcement.again} if announcement.again else {}
+            write = log.info if reason or again or not type(fact).consumers else log.debug
+            write(fact.type, saga=fact.saga, subject=fact.subject, cause=message.fact.type, reason=reason, **again)
         for reason, message_id in done.parked:
             log.warning("parked", id=message_id, reason=reason)
 
