@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from math import inf
 from uuid import UUID
 
 from client.audit_rows import AccountRow, Finding, LineRow, OperationRow, Users
 
 OPEN = ("named", "waiting", "reserved")
 INSUFFICIENT = "insufficient_coins"
+
+OVERDUE_S = 60.0
+"""How long after its deadline an operation may be open, and how long a saga may be open while its operation is not."""
 
 ByAccount = Mapping[str, Sequence[LineRow]]
 
@@ -30,7 +35,7 @@ def account_findings(users: Users) -> Iterator[Finding]:
         yield from replay(account, own_lines)
         yield from _operations_match(account_id, own_lines, own_operations)
         pending = sorted((each for each in own_operations if each.pending), key=lambda each: each.place)
-        yield from pending_findings(account, pending)
+        yield from pending_findings(account, pending, users.now)
     yield from _conserved(users)
 
 
@@ -107,27 +112,50 @@ def _operations_match(
             yield Finding(account_id, f"ledger line of operation {operation.operation_id}", operation.state, "none")
 
 
-def pending_findings(account: AccountRow, pending: Sequence[OperationRow]) -> Iterator[Finding]:
-    """The log begins with an open operation, and whatever becomes of it no reservation is without its coins."""
+def pending_findings(account: AccountRow, pending: Sequence[OperationRow], now: datetime) -> Iterator[Finding]:
+    """The log begins with an open operation, whatever becomes of it no reservation is without its coins, and nothing
+    waits whose answer is certain, or is open long after its deadline.
+    """
     of = account.account_id
     if pending and pending[0].state not in OPEN:
         yield Finding(of, "first pending operation", "open", pending[0].state)
     if len({operation.place for operation in pending}) != len(pending):
         yield Finding(of, "places of pending operations", "all different", "one twice")
-    low = account.balance
+    low, high = account.balance, float(account.balance)
     for operation in pending:
-        match operation.state:
-            case "reserved":
-                low -= operation.size
-            case "named":
-                low = 0
-            case "waiting":
-                low = 0 if operation.kind == "reserve" else low
-            case _:
-                low += operation.delta
+        if operation.state == "waiting" and is_certain(operation, low, high):
+            yield Finding(
+                of, f"answer of operation {operation.operation_id}", f"given, on {low} to {high} coins", "none"
+            )
+        if operation.deadline and operation.deadline + timedelta(seconds=OVERDUE_S) < now:
+            over = f"over since its deadline, {operation.deadline.isoformat()}"
+            yield Finding(of, f"operation {operation.operation_id}", over, operation.state)
+        low, high = bounds(operation, low, high)
         if low < 0:
             yield Finding(of, f"coins surely left behind operation {operation.operation_id}", "at least 0", str(low))
             low = 0
+
+
+def is_certain(operation: OperationRow, low: int, high: float) -> bool:
+    """Whether the waiting operation's answer is the same on every balance from `low` to `high`."""
+    if operation.kind == "reserve":
+        return low >= operation.size or high < operation.size
+    return operation.kind != "multiply" or low == high
+
+
+def bounds(operation: OperationRow, low: int, high: float) -> tuple[int, float]:
+    """The least and the most coins behind a pending operation, over every way in which it may end."""
+    match operation.state:
+        case "named":
+            return 0, inf
+        case "reserved":
+            return low - operation.size, high
+        case "waiting" if operation.kind == "reserve":
+            return 0, high
+        case "waiting":
+            return low, high * operation.size if operation.kind == "multiply" else high + operation.size
+        case _:
+            return low + operation.delta, high + operation.delta
 
 
 def _conserved(users: Users) -> Iterator[Finding]:

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from client.audit_account import OPEN
+from client.audit_account import OPEN, OVERDUE_S
 from client.audit_rows import Books, Finding, OperationRow, OrderRow, Promos, RedemptionRow
-
-OVERDUE_S = 60.0
-"""How long after its deadline an operation may be open while its order or redemption has ended, and how long a saga may
-be open while its operation is not."""
 
 ORDER_OPEN = ("placed", "reserved", "confirmed")
 SPENT, EFFECTIVE = ("captured",), ("multiplied", "credited")
@@ -110,7 +106,10 @@ def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books
 
 
 def _stranded(operation: OperationRow | None, began_at: datetime, books: Books) -> bool:
-    """Whether the saga began long ago and its operation is not open: nothing is left that would end the saga."""
+    """Whether the saga began long ago and its operation is not open: it should have ended.
+
+    Where the answer was lost it ends within the hour, since its service asks again.
+    """
     old = began_at + timedelta(seconds=OVERDUE_S) < books.users.now
     return old and (operation is None or operation.state not in OPEN)
 

@@ -118,17 +118,30 @@ def test_a_withdrawn_operation_has_no_effect_on_any_balance() -> None:
         ((("reserve", 40, "reserved"), ("reserve", 20, "reserved"), ("reserve", 1, "waiting")), ""),
         ((("reserve", 40, "reserved"), ("reserve", 21, "reserved")), "coins surely left"),
         ((("credit", 5, "credited"), ("reserve", 5, "reserved")), "first pending operation"),
+        ((("reserve", 60, "reserved"), ("reserve", 61, "waiting")), "answer of operation"),
+        ((("reserve", 10, "reserved"), ("reserve", 50, "waiting")), "answer of operation"),
+        ((("multiply", 2, "waiting"),), "answer of operation"),
+        ((("reserve", 60, "named"), ("reserve", 1000, "waiting")), ""),
+        ((("reserve", 60, "named"), ("credit", 5, "credited"), ("reserve", 5, "waiting")), "answer of operation"),
     ],
 )
-def test_pending_operations_are_covered_in_the_worst_case(
+def test_pending_operations_are_covered_and_wait_only_for_what_is_uncertain(
     pending: tuple[tuple[str, int, str], ...], named: str
 ) -> None:
-    rows = tuple(
-        OperationRow("alice", UUID(int=10 + n), True, 10 + n, kind, size, state, None, size if kind == "credit" else 0)
-        for n, (kind, size, state) in enumerate(pending)
-    )
-    found = said(replace(USERS, operations=(*PAST, *rows)))
+    found = said(replace(USERS, operations=(*PAST, *(pending_row(n, *each) for n, each in enumerate(pending)))))
     assert named in found if named else not found
+
+
+def pending_row(number: int, kind: str, size: int, state: str) -> OperationRow:
+    delta = size if kind == "credit" else 0
+    return OperationRow("alice", UUID(int=10 + number), True, 10 + number, kind, size, state, None, delta)
+
+
+def test_what_is_open_long_after_its_deadline_is_found() -> None:
+    reserved = pending_row(0, "reserve", 20, "reserved")
+    late, soon = NOW - timedelta(seconds=61), NOW - timedelta(seconds=59)
+    assert "over since its deadline" in said(replace(USERS, operations=(*PAST, replace(reserved, deadline=late))))
+    assert not said(replace(USERS, operations=(*PAST, replace(reserved, deadline=soon))))
 
 
 def with_operation(**values: object) -> Books:
