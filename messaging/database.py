@@ -19,8 +19,10 @@ _OUTAGE_CLASSES = ("08", "25P03", "53", "57", "58")
 system errors. PostgreSQL, appendix A."""
 
 SILENCE_S_MAX = 10
-"""How long one side waits for the other: the service for an answer, the database for the next statement of an open
-transaction. A connection can end without either hearing of it, and the locks that it leaves behind stop the others."""
+"""How long the service waits for an answer: a connection can end without either side hearing of it."""
+IDLE_S_MAX = 5
+"""How long the database waits for the next statement of an open transaction, whose locks stop the others. Shorter, so
+that the locks are gone when the service tries again, also where one such transaction waited for another."""
 
 
 def engine(url: str, name: str, pool_size: int = 5) -> AsyncEngine:
@@ -35,7 +37,7 @@ def engine(url: str, name: str, pool_size: int = 5) -> AsyncEngine:
             "server_settings": {
                 "application_name": name,
                 "jit": "off",
-                "idle_in_transaction_session_timeout": f"{SILENCE_S_MAX}s",
+                "idle_in_transaction_session_timeout": f"{IDLE_S_MAX}s",
             },
         },
     )
@@ -44,9 +46,9 @@ def engine(url: str, name: str, pool_size: int = 5) -> AsyncEngine:
 
 
 def _give_up_the_silent(context: ExceptionContext) -> None:
-    """Where one connection is not answered, all in the pool are given up: each would cost as long a wait."""
+    """Where one connection is not answered, all in the pool are given up with it: each would cost as long a wait."""
     if isinstance(context.original_exception, TimeoutError):
-        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = True
 
 
 def asyncpg_url(url: str) -> URL:

@@ -121,10 +121,10 @@ class Proxy:
     async def _end(self) -> None:
         self._server.close()
         own = asyncio.current_task()
-        tasks = [task for task in asyncio.all_tasks() if task is not own]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        while tasks := [task for task in asyncio.all_tasks() if task is not own]:
+            for link in self._links:
+                link.cut()
+            await asyncio.wait(tasks, timeout=0.1)
 
     async def _take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far = await self._connect()
