@@ -109,7 +109,8 @@ def _settled_by(operation: Operation, answered_by: datetime) -> datetime:
 
 def open_account(account: Account) -> Step:
     """Open the account, with no coins. Opened again, it stays as it is."""
-    return Step(replace(account, opened=True), (AccountOpened(account_id=account.id),))
+    opened = account if account.opened else replace(account, opened=True)
+    return Step(opened, (AccountOpened(account_id=account.id),))
 
 
 def arrive(
