@@ -1,4 +1,4 @@
-"""Parts that may be killed, and a stage of its own for each module of tests."""
+"""Parts that may be killed, and a stage on them."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ def mortal_parts() -> Iterator[Parts]:
         yield started
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stage(mortal_parts: Parts) -> Iterator[Stage]:
-    """The three services at work on a fresh site."""
+    """The three services at work. Each test leaves them whole and nothing parked; else it opens a stage of its own."""
     opened = Stage(mortal_parts)
     try:
         opened.open()
