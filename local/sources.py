@@ -78,6 +78,18 @@ def postgresql() -> PostgreSQL:
     return PostgreSQL(folder, "project-local wheel")
 
 
+def spin() -> Path:
+    """An installed Spin, or one fetched from the system's package registry. Raises `NoPart`."""
+    if not _only_local() and (found := shutil.which("spin")):
+        return Path(found)
+    try:
+        return fetch.spin(parts_folder())
+    except fetch.CannotFetch as error:
+        raise NoPart(
+            f"No Spin is installed, and none can be fetched: {error}\nRemedy: install Debian's package spin."
+        ) from None
+
+
 def parts_folder() -> Path:
     """Where fetched parts are kept: HOLDFAST_PARTS_DIR, which several clones may share, or the clone's own."""
     return usable_folder(Path(os.environ.get("HOLDFAST_PARTS_DIR") or STATE / "parts"))
