@@ -1,7 +1,7 @@
 # Every target does its own set-up. Needs only make and Python 3.11 or later (PYTHON=... names one).
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup env demo test lint format up down test-compose lock
+.PHONY: help setup env demo test lint format up down test-compose lock simulate faults model mutate prove sbom audit-dependencies
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -30,6 +30,21 @@ down: $(VENV)/.ready ## Stop what `up` started; data is kept
 
 test: $(VENV)/.ready ## Run every test on native parts
 	@$(BIN)/pytest
+
+simulate: $(VENV)/.ready ## Simulate the whole system, one run for each of SEEDS (0:1000), and judge each run
+	@$(PY) -m tests.simulation $(or $(SEEDS),0:1000) $(WITH)
+
+faults: $(VENV)/.ready ## Kill, cut, stop, fill and flood real processes with sagas in flight
+	@$(BIN)/pytest -s tests/faults
+
+model: $(VENV)/.ready ## Visit every state of the protocol's model, and catch each of its broken rules
+	@$(PY) -m model $(WITH)
+
+mutate: $(VENV)/.ready ## Change the pure modules in every small way, and see a test fail
+	@$(PY) -m tests.mutation
+
+prove: $(VENV)/.ready ## Measure the long figures of docs/evidence.md, in pieces that are each done once
+	@$(PY) -m tests.prove $(WITH)
 
 test-compose: $(VENV)/.ready ## Run the tests of the whole system on compose.yaml
 	@$(PY) -m local.compose
