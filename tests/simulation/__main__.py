@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -15,9 +16,12 @@ from rich.progress import Progress
 
 from tests.evidence import record
 from tests.simulation.checks import Violation
+from tests.simulation.on_a_database import small
 from tests.simulation.plan import FAULTS, Fault, Mode, Plan, plan
 from tests.simulation.pure import Run, run
 from tests.simulation.shrink import shrink
+from tests.simulation.tally import Tally
+from tests.simulation.workers import workers
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, soft_wrap=True)
@@ -26,26 +30,15 @@ FAILURES_MAX = 3
 """After so many, the rest is not run."""
 
 
-@dataclass
-class Tally:
-    """What some seeds came to."""
+DATABASE_CHUNK = 5000
+"""Seeds of the database tier whose figure is recorded together."""
 
-    runs: int = 0
-    sagas: int = 0
-    deliveries: int = 0
-    searched: int = 0
-    faults: Counter[str] = field(default_factory=Counter)
-    failed: list[tuple[Plan, Violation]] = field(default_factory=list)
 
-    def add(self, planned: Plan, done: Run) -> None:
-        """Count one run."""
-        self.runs += 1
-        self.sagas += len(done.history.sent)
-        self.deliveries += done.history.deliveries
-        self.searched += done.history.searched
-        self.faults.update(done.history.faults)
-        if done.violations:
-            self.failed.append((planned, done.violations[0]))
+class Tier(StrEnum):
+    """Where the services keep their state. On a database, what happens is also compared with what does in memory."""
+
+    MEMORY = "memory"
+    DATABASE = "database"
 
 
 @app.command()
@@ -55,9 +48,15 @@ def main(
     faults: Annotated[str, typer.Option(help=f"of {','.join(FAULTS)}, or none; else as each seed has it")] = "",
     only: Annotated[str, typer.Option(help="numbers of the sagas to run; else all")] = "",
     trace: Annotated[bool, typer.Option(help="print what happens")] = False,
+    tier: Annotated[Tier, typer.Option(help="where the services keep their state")] = Tier.MEMORY,
+    processes: Annotated[int, typer.Option(help="of the database tier", min=1)] = 1,
 ) -> None:
-    """Simulate the whole system in memory, one run for each seed, and check each against one serial program."""
+    """Simulate the whole system, one run for each seed, and check each against one serial program."""
     first, last = _range(seeds)
+    if tier is Tier.DATABASE:
+        plans = [_only(small(_planned(seed, mode, faults, "")), only) for seed in range(first, last)]
+        _on_databases(plans, bool(only), processes, trace)
+        return
     tally, began = Tally(), time.process_time()
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(f"seeds {first}:{last}", total=last - first)
@@ -75,6 +74,30 @@ def main(
         sys.exit(1)
 
 
+def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -> None:
+    """The same on databases. A figure is recorded for each chunk of seeds, so that a long run can be taken up again."""
+    with workers(processes) as started, Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("runs", total=len(plans))
+        for chunk in (plans[i : i + DATABASE_CHUNK] for i in range(0, len(plans), DATABASE_CHUNK)):
+            tally, began = Tally(), time.monotonic()
+            for part in started.tallies(chunk):
+                tally.merge(part)
+                progress.advance(task, part.runs)
+                if len(tally.failed) >= FAILURES_MAX:
+                    break
+            if trace:
+                _print_trace(started.run(chunk[0], traced=True))
+            for planned, violation in tally.failed[:FAILURES_MAX]:
+                _print_failure(planned, violation, quiet, started.run, " --tier database")
+            _print_tally(tally)
+            out.print(f"{tally.runs / (time.monotonic() - began):,.0f} runs a second in {processes} processes")
+            if not quiet:
+                figure, seeds = f"{tally.runs}, {len(tally.failed)}", f"{chunk[0].seed}:{chunk[-1].seed + 1}"
+                record("simulated runs on a database, anomalies", figure, seeds)
+            if tally.failed:
+                sys.exit(1)
+
+
 def _planned(seed: int, mode: str, faults: str, only: str) -> Plan:
     if mode not in ("", "safety", "liveness"):
         raise typer.BadParameter("safety or liveness", param_hint="--mode")
@@ -85,38 +108,49 @@ def _planned(seed: int, mode: str, faults: str, only: str) -> Plan:
             raise typer.BadParameter(f"{', '.join(unknown)} is none of {', '.join(FAULTS)}", param_hint="--faults")
         chosen = [each for each in FAULTS if each in faults.split(",")]
     own_mode: Mode | None = "safety" if mode == "safety" else "liveness" if mode else None
-    planned = plan(seed, own_mode, chosen)
-    if only:
-        numbers = {int(each) for each in only.split(",")}
-        planned = replace(planned, sagas=tuple(saga for saga in planned.sagas if saga.number in numbers))
-    return planned
+    return _only(plan(seed, own_mode, chosen), only)
+
+
+def _only(planned: Plan, only: str) -> Plan:
+    if not only:
+        return planned
+    numbers = {int(each) for each in only.split(",")}
+    return replace(planned, sagas=tuple(saga for saga in planned.sagas if saga.number in numbers))
 
 
 def _report(tally: Tally, cpu_s: float, seeds: str, quiet: bool) -> None:
     for planned, violation in tally.failed:
         _print_failure(planned, violation, quiet)
-    faults = ", ".join(f"{count} {name}" for name, count in sorted(tally.faults.items()))
-    out.print(f"{tally.runs} runs, {tally.sagas} sagas, {tally.deliveries} deliveries; faults: {faults or 'none'}")
+    _print_tally(tally)
     out.print(f"{tally.sagas / cpu_s * 60:,.0f} sagas a minute on one core")
     if not quiet:
         record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
         record("histories put in a serial order", f"{tally.searched}", seeds)
 
 
-def _print_failure(planned: Plan, violation: Violation, quiet: bool) -> None:
+def _print_tally(tally: Tally) -> None:
+    faults = ", ".join(f"{count} {name}" for name, count in sorted(tally.faults.items()))
+    out.print(f"{tally.runs} runs, {tally.sagas} sagas, {tally.deliveries} deliveries; faults: {faults or 'none'}")
+
+
+def _print_failure(
+    planned: Plan, violation: Violation, quiet: bool, run: Callable[[Plan, bool], Run] = run, tier: str = ""
+) -> None:
     out.print(f"seed {planned.seed} ({planned.mode}): {violation}", style="bold red")
-    small = planned if quiet else shrink(planned, lambda each: bool(run(each).violations))
-    done = run(small, traced=True)
+    shortest = planned if quiet else shrink(planned, lambda each: bool(run(each, False).violations))
+    done = run(shortest, True)
     _print_trace(done)
     out.print(f"shortest found: {done.violations[0]}")
-    out.print(f"replay: {command(small)}", style="bold")
+    out.print(f"replay: {command(shortest, tier)}", style="bold")
 
 
-def command(planned: Plan) -> str:
+def command(planned: Plan, tier: str = "") -> str:
     """What replays this run."""
     only = ",".join(str(saga.number) for saga in planned.sagas)
     faults = ",".join(sorted(planned.faults)) or "none"
-    return f"make simulate SEEDS={planned.seed} WITH='--mode {planned.mode} --faults {faults} --only {only} --trace'"
+    return (
+        f"make simulate SEEDS={planned.seed} WITH='--mode {planned.mode} --faults {faults} --only {only} --trace{tier}'"
+    )
 
 
 def _print_trace(done: Run) -> None:

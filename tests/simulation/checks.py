@@ -30,6 +30,10 @@ class Violation(Exception):
         super().__init__(f"{check}: {what}")
         self.check, self.what = check, what
 
+    def __reduce__(self) -> tuple[type[Violation], tuple[str, str]]:
+        """So that other processes can tell of it."""
+        return Violation, (self.check, self.what)
+
 
 class Watch:
     """Looks at the accounts after every commit of the user service. Raises `Violation`."""

@@ -67,6 +67,7 @@ class DatabaseNode:
         self._publishing: asyncio.Task[None] | None = None
         self._turn_ends, self._goes_on = asyncio.Event(), asyncio.Event()
         self._sent_in_turn = False
+        self._next_due: datetime | None = None
         self._begin(starts=False)
 
     @property
@@ -74,9 +75,9 @@ class DatabaseNode:
         return self._noting.twice
 
     def _begin(self, starts: bool) -> None:
-        """A new process. `starts`: there may be something in the outbox."""
+        """A new process. `starts`: it does not know yet what is in the outbox."""
         store, domain = self._store, self._domain
-        self._starts = starts
+        self._starts = self._left_behind = starts
         self._relay = _Relay(self._take, store, domain, self._hook)
         relay = self._relay
         self._work = UnitOfWork(domain, store.engine, relay.hand_over, store.metrics, store.tracer, self._hook)
@@ -99,9 +100,11 @@ class DatabaseNode:
             self._starts = False
         elif self._publishing or self._relay._held:
             await self._go_on_publishing()
-        else:
+        elif self._left_behind:
             await self._sweep(SWEEP_S)
-        return await self._store.has_outgoing()
+        if self._left_behind:
+            self._left_behind = await self._store.has_outgoing()
+        return self._left_behind or bool(self._publishing or self._relay._held)
 
     async def restart(self) -> None:
         await self.stop()
@@ -120,7 +123,10 @@ class DatabaseNode:
         self._noting.handled.clear()
 
     async def next_due(self) -> datetime | None:
-        return await self._store.next_due()
+        if self._noting.changed:
+            self._noting.changed = False
+            self._next_due = await self._store.next_due()
+        return self._next_due
 
     async def _sweep(self, age_s: float) -> None:
         """As `Relay._sweep` does each time."""
@@ -168,8 +174,12 @@ class DatabaseNode:
             self.parked.append((sent.body.decode(errors="replace"), sent.headers["reason"]))
             return "confirmed"
         if sent.mandatory and (sent.exchange, sent.routing_key) not in ROUTES:
+            self._left_behind = True
             return "unroutable"
-        return "confirmed" if self._publish_to(_packet(sent)) else "lost"
+        if self._publish_to(_packet(sent)):
+            return "confirmed"
+        self._left_behind = True
+        return "lost"
 
 
 class _Relay(Relay):
@@ -191,13 +201,14 @@ class _Relay(Relay):
 
 
 class _Noting:
-    """The service's handlers; notes which messages are handled twice."""
+    """The service's handlers; notes what is handled twice, and whether a commit may have changed anything."""
 
     def __init__(self, handlers: Handlers[Any]) -> None:
         self._handlers = handlers
         self._handling: list[Message] = []
         self.handled: set[UUID] = set()
         self.twice: list[Fact] = []
+        self.changed = True
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Any:
         self._handling = list(messages)
@@ -214,6 +225,7 @@ class _Noting:
 
     def committed(self) -> None:
         """What was loaded last is handled."""
+        self.changed |= bool(self._handling)
         self.twice += [each.fact for each in self._handling if each.key in self.handled]
         self.handled.update(each.key for each in self._handling)
         self._handling = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import zip_longest
 from typing import Any
 
 from pydantic import SecretStr
@@ -15,7 +16,8 @@ import user_service.handlers
 import user_service.settings
 from contracts.base import Service
 from messaging.domain import Domain
-from tests.simulation.checks import Left, judge
+from tests.simulation import pure
+from tests.simulation.checks import Left, Violation, judge
 from tests.simulation.database import DatabaseNode
 from tests.simulation.plan import Plan
 from tests.simulation.pure import Run
@@ -23,7 +25,7 @@ from tests.simulation.slot import Slot
 from tests.simulation.tables import CODE_KEY
 from tests.simulation.world import World
 
-ACCOUNTS_MAX, SAGAS_MAX = 2, 6
+ACCOUNTS_MAX, SAGAS_MAX = 2, 4
 
 
 def small(plan: Plan) -> Plan:
@@ -54,6 +56,16 @@ async def run(plan: Plan, slot: Slot, traced: bool = False) -> Run:
         [repr(fact) for node in nodes.values() for fact in node.twice],
     )
     return Run(history, judge(plan, history, left), trace)
+
+
+async def compared(plan: Plan, slot: Slot, traced: bool = False) -> Run:
+    """The same, and one in memory, which must come to the same."""
+    done, modelled = await run(plan, slot, traced=True), pure.run(plan, traced=True)
+    if done.trace != modelled.trace:
+        at = next(i for i, (own, other) in enumerate(zip_longest(done.trace, modelled.trace)) if own != other)
+        own, other = (" / ".join(each[at : at + 1]) or "nothing more" for each in (done.trace, modelled.trace))
+        done.violations.append(Violation("memory is as the database", f"line {at + 1}: {own!r}, in memory {other!r}"))
+    return done if traced else replace(done, trace=[])
 
 
 def _domains(plan: Plan) -> list[Domain[Any]]:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 from unittest.mock import patch
 from uuid import UUID
 
@@ -189,19 +189,19 @@ async def _open(stack: AsyncExitStack, service: Service, url: str) -> Store:
         connect_args={"connection_class": _on_the_clock(clock), "server_settings": {"jit": "off"}},
     )
     stack.push_async_callback(engine.dispose)
-    own = await asyncpg.connect(url)
+    own: Connection = await asyncpg.connect(url)
     stack.push_async_callback(own.close)
     tables = [
         row["tablename"] for row in await own.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
     ]
     await own.execute("SET session_replication_role = replica")
     empty = "; ".join(f'DELETE FROM "{table}"' for table in tables if table != "alembic_version")
-    return Store(service, clock, engine, cast(Connection, own), _tables=empty)
+    return Store(service, clock, engine, own, _tables=empty)
 
 
 def _on_the_clock(clock: Clock) -> type[Connection]:
-    class Simulated(asyncpg.Connection):  # type: ignore[type-arg]
-        async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:
+    class Simulated(asyncpg.Connection):
+        async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109
             if query.startswith("BEGIN"):
                 query = f"SET sim.now = '{clock.now.isoformat()}'; {query}"
             return await super().execute(query, *args, timeout=timeout)
