@@ -56,8 +56,7 @@ class Shopper:
 
     async def shop(self) -> None:
         """Everything, from opening the account to the last look at it."""
-        sent = self._traffic.until_confirmed
-        await sent(lambda: self._traffic.client.open_account(self.account))
+        await self._open()
         await self._credit(COINS)
         try:
             for _ in range(self._random.randint(*COMMANDS)):
@@ -68,6 +67,9 @@ class Shopper:
             for errand in self._errands:
                 errand.cancel()
         await self._look_back()
+
+    async def _open(self) -> None:
+        await self._traffic.until_confirmed(lambda: self._traffic.client.open_account(self.account))
 
     async def _command(self) -> None:
         shop, draw = self._traffic.shop, self._random
@@ -202,7 +204,10 @@ class Shopper:
         """An operation may still be pending for as long as the end of its saga is on its way."""
 
         async def look() -> AccountView | None:
-            return await self._traffic.client.ask.account(self.account)
+            view = await self._traffic.client.ask.account(self.account)
+            if view is None and self._traffic.resends:
+                await self._open()
+            return view
 
         view = await until(look, lambda seen: not seen.pending, WAIT_S, f"account {self.account}")
         if view.balance != balance:

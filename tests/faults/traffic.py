@@ -111,10 +111,16 @@ class Traffic:
         """
         settled_s = await self.ended()
         found = [f"{what} {saga} is still open" for saga, what in self.open.items()]
+        found += [f"shoppers wait after {settled_s:.0f} s" for task in self._tasks if not task.done()]
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
         found += self.wrong + await findings(self.stage, self.client, self.operator, self.told)
         print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
         assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
+
+    async def fence(self) -> None:
+        """Return once each service has handled all that was published to it before this."""
+        self.shop = await self._fill()
+        await self.client.outcome(await self.client.open_account(f"{self.name}-fence"))
 
     async def until_confirmed(self, send: Callable[[], Awaitable[Done]]) -> Done:
         """Send until the broker confirms; commands carry their own ids, so that sending again does nothing again."""
