@@ -26,8 +26,9 @@ from client.audit_rows import (
 )
 from client.audit_sagas import in_flight, promo_findings, saga_mismatches
 from client.errors import Unreachable
-from client.settings import SERVICE_PLACE
+from client.settings import CA_FILE, SERVICE_PLACE
 from contracts.base import Service
+from contracts.tls import of_database, problem
 
 RECHECK_S, RECHECKS_MAX = 1.0, 5
 """What two services say differently is looked at again after this time, so often: they were not read at one moment,
@@ -60,15 +61,18 @@ class Report:
     findings: tuple[Finding, ...]
 
 
-async def audit(database_url: str) -> Report:
-    """Audit all accounts. `database_url` has `{service}` for the service's name. Raises `Unreachable`."""
-    books = await read(database_url)
+async def audit(database_url: str, tls_ca_file: str = "") -> Report:
+    """Audit all accounts. `database_url` has `{service}` for the service's name. Raises `Unreachable`.
+
+    A database with TLS is verified by `tls_ca_file`, or by what the system trusts.
+    """
+    books = await read(database_url, tls_ca_file)
     suspects = {mismatch.saga for mismatch in saga_mismatches(books)}
     for _ in range(RECHECKS_MAX):
         if not suspects:
             break
         await asyncio.sleep(RECHECK_S)
-        books = await read(database_url)
+        books = await read(database_url, tls_ca_file)
         suspects &= {mismatch.saga for mismatch in saga_mismatches(books)}
     findings = [*account_findings(books.users), *promo_findings(books.promos)]
     findings += [mismatch.finding for mismatch in saga_mismatches(books) if mismatch.saga in suspects]
@@ -83,27 +87,29 @@ async def audit(database_url: str) -> Report:
     )
 
 
-async def read(database_url: str) -> Books:
+async def read(database_url: str, tls_ca_file: str = "") -> Books:
     """Read the three databases, each as of one moment. Raises `Unreachable`."""
-    async with _snapshot(database_url, "user_service") as users:
+    async with _snapshot(database_url, tls_ca_file, "user_service") as users:
         now = await users.fetchval("SELECT clock_timestamp()")
         accounts = await _rows(users, AccountRow, _ACCOUNTS)
         operations = await _rows(users, OperationRow, _OPERATIONS)
         user_books = Users(now, accounts, operations, await _rows(users, LineRow, _LEDGER))
-    async with _snapshot(database_url, "order_service") as orders:
+    async with _snapshot(database_url, tls_ca_file, "order_service") as orders:
         order_books = await _rows(orders, OrderRow, _ORDERS)
-    async with _snapshot(database_url, "promo_service") as promos:
+    async with _snapshot(database_url, tls_ca_file, "promo_service") as promos:
         codes = await _rows(promos, CodeRow, _CODES)
         promo_books = Promos(codes, await _rows(promos, RedemptionRow, _REDEMPTIONS))
     return Books(user_books, order_books, promo_books)
 
 
 @asynccontextmanager
-async def _snapshot(database_url: str, service: Service) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
+async def _snapshot(
+    database_url: str, tls_ca_file: str, service: Service
+) -> AsyncIterator[asyncpg.Connection[asyncpg.Record]]:
     """One service's database as of one moment, read-only."""
     url = database_url.replace(SERVICE_PLACE, service)
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX)
+        connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX, ssl=of_database(url, tls_ca_file))
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield connection
@@ -111,8 +117,9 @@ async def _snapshot(database_url: str, service: Service) -> AsyncIterator[asyncp
             await connection.close(timeout=CONNECT_S_MAX)
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         parts = urlsplit(url)
+        reason = problem(error, "HOLDFAST_AUDIT_DATABASE_URL", CA_FILE) or error
         raise Unreachable(
-            f"database {parts.path.strip('/')} at {parts.hostname}:{parts.port or 5432} cannot be read: {error}"
+            f"database {parts.path.strip('/')} at {parts.hostname}:{parts.port or 5432} cannot be read: {reason}"
         ) from error
 
 

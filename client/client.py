@@ -61,13 +61,20 @@ class Client:
     It fills in `after` by itself: a command keeps its place behind the account's recent commands that were sent through
     the same `memory`, unless the caller says otherwise. Ids may be given, so that sending again does nothing again.
     Sending raises `Unreachable`, `Unconfirmed` or `NotAllowed`, and pydantic's `ValidationError` for values that cannot
-    be. A lost connection is made again.
+    be. A lost connection is made again. A broker at `amqps://…` is verified by `tls_ca_file`, or by what the system
+    trusts.
     """
 
     def __init__(
-        self, url: str, *, name: str = "holdfast client", memory: Memory | None = None, traceparent: str | None = None
+        self,
+        url: str,
+        *,
+        name: str = "holdfast client",
+        memory: Memory | None = None,
+        traceparent: str | None = None,
+        tls_ca_file: str = "",
     ) -> None:
-        self.connection = Connection(url, name)
+        self.connection = Connection(url, name, tls_ca_file)
         self.ask = Questions(self.connection)
         self._memory = memory or Recent()
         self._traceparent = traceparent

@@ -56,7 +56,8 @@ def audit_command(as_json: Json = False) -> None:
     """Check every account, order and redemption against what one program would have done."""
 
     async def work() -> None:
-        report = await audit(Settings().required("audit_database_url"))
+        settings = Settings()
+        report = await audit(settings.required("audit_database_url"), settings.tls_ca_file)
         emit(asdict(report), as_json, lambda console: render_audit(console, report))
         if report.findings:
             raise typer.Exit(REFUSED)

@@ -15,6 +15,8 @@ from aiormq.exceptions import ChannelAccessRefused, ConnectionNotAllowed
 from pydantic_core import from_json
 
 from client.errors import NotAllowed, Unconfirmed, Unreachable
+from client.settings import CA_FILE
+from contracts.tls import check_broker_url, of_broker, problem
 from contracts.topology import QUERIES_EXCHANGE, REPLIES_EXCHANGE
 
 CONNECT_S_MAX = 5.0
@@ -27,12 +29,13 @@ Done = TypeVar("Done")
 
 
 class Connection:
-    """`user`: the broker user. `name`: how the RabbitMQ UI shows the connection."""
+    """`user`: the broker user. `name`: how the RabbitMQ UI shows the connection. `tls_ca_file`: see `contracts.tls`."""
 
-    def __init__(self, url: str, name: str) -> None:
+    def __init__(self, url: str, name: str, tls_ca_file: str = "") -> None:
         parts = urlsplit(url)
         self.user = unquote(parts.username or "")
-        self.place = f"{parts.hostname}:{parts.port or 5672}{parts.path}"
+        self.place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path}"
+        self._tls = of_broker(check_broker_url(url), tls_ca_file)
         self._url, self._name = url, name
         self._connection: AbstractConnection | None = None
         self._publishing: AbstractChannel | None = None
@@ -145,7 +148,7 @@ class Connection:
             async with asyncio.timeout(CONNECT_S_MAX):
                 if self._connection is None or self._connection.is_closed:
                     self._connection = await aio_pika.connect(
-                        self._url, client_properties={"connection_name": self._name}
+                        self._url, ssl_context=self._tls, client_properties={"connection_name": self._name}
                     )
                 return await self._connection.channel(publisher_confirms=returns, on_return_raises=returns)
         except (AuthenticationError, ProbableAuthenticationError, ConnectionNotAllowed):
@@ -153,6 +156,8 @@ class Connection:
         except OUTAGE as error:
             await _quietly(self._connection)
             self._connection = None
+            if reason := problem(error, "its URL (HOLDFAST_…AMQP_URL)", CA_FILE):
+                raise Unreachable(f"no connection to the broker at {self.place}: {reason}") from error
             raise Unreachable(f"no broker answers at {self.place} ({_brief(error)})") from error
 
     async def _take_reply(self, reply: AbstractIncomingMessage) -> None:

@@ -185,7 +185,7 @@ async def play() -> None:
             console.rule(title, align="left")
             balances[scene] = await scene(stage)
     console.rule("audit", align="left")
-    report = await audit(audit_url)
+    report = await audit(audit_url, settings.tls_ca_file)
     render_audit(console, report)
     wrong = [f"{t}: {balances[s]} instead of {coins} coins" for t, s, coins in SCENES if balances[s] != coins]
     fails, succeeds = balances[order_fails], balances[order_succeeds]
@@ -197,8 +197,9 @@ async def play() -> None:
 @asynccontextmanager
 async def _stage(settings: Settings, console: Console) -> AsyncIterator[Stage]:
     """Buyer and operator, connected, and the timeline running."""
-    buyer = Client(settings.required("amqp_url"), name="holdfast demo (buyer)")
-    operator = Client(settings.required("operator_amqp_url"), name="holdfast demo (operator)")
+    trusted = settings.tls_ca_file
+    buyer = Client(settings.required("amqp_url"), name="holdfast demo (buyer)", tls_ca_file=trusted)
+    operator = Client(settings.required("operator_amqp_url"), name="holdfast demo (operator)", tls_ca_file=trusted)
     async with buyer, operator, tap(operator.connection) as passing:
         stage = Stage(buyer, operator, passing, console)
         following = asyncio.create_task(stage.follow())

@@ -109,7 +109,9 @@ async def connected(*, operator: bool = False) -> AsyncIterator[Client]:
     recall = Recall(url, Path(settings.state_dir) if settings.state_dir else None)
     traceparent = os.environ.get("TRACEPARENT") or None
     name = "holdfast command line" + (" (operator)" if operator else "")
-    async with Client(url, name=name, memory=recall, traceparent=traceparent) as client:
+    async with Client(
+        url, name=name, memory=recall, traceparent=traceparent, tls_ca_file=settings.tls_ca_file
+    ) as client:
         yield client
     if recall.problem:
         typer.echo(f"holdfast: warning: {recall.problem}", err=True)

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client.errors import NotConfigured
+from contracts.tls import check_broker_url, check_ca_file, check_database_url
 
 SERVICE_PLACE = "{service}"
+CA_FILE = "HOLDFAST_TLS_CA_FILE"
 
 
 class Settings(BaseSettings):
@@ -16,6 +18,8 @@ class Settings(BaseSettings):
 
     `amqp_url`: the broker, as a client. `operator_amqp_url`: the same as an operator, for catalog, promos, fulfilment,
     dead letters and watching. `audit_database_url`: the databases, read-only, with `{service}` for the service's name.
+    `tls_ca_file`: who is trusted to say who the servers are, where these URLs are `amqps://…` and
+    `postgresql://…?sslmode=verify-full`; without it, whom the system trusts.
     `state_dir`: where the command line remembers its recent commands; empty means the platform's own place.
     """
 
@@ -27,6 +31,7 @@ class Settings(BaseSettings):
     operator_amqp_url: str = ""
     audit_database_url: str = ""
     state_dir: str = ""
+    tls_ca_file: str = ""
 
     def required(self, name: str) -> str:
         """The value of a setting. Raises `NotConfigured` with its variable's name and the remedy if it has none."""
@@ -42,6 +47,15 @@ class Settings(BaseSettings):
         schemes = ("postgresql", "postgres") if name == "audit_database_url" else ("amqp", "amqps")
         if not _is_url(value, schemes):
             raise NotConfigured(f"{variable} must be a URL such as {schemes[0]}://user:password@host:port/name")
+        try:
+            (check_database_url if name == "audit_database_url" else check_broker_url)(value)
+        except ValueError as error:
+            raise NotConfigured(f"{variable} {error}") from None
+        try:
+            urls = (self.amqp_url, self.operator_amqp_url, self.audit_database_url)
+            check_ca_file(self.tls_ca_file, *filter(None, urls))
+        except ValueError as error:
+            raise NotConfigured(f"{CA_FILE}: {error}") from None
         return value
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from contracts.topology import MESSAGE_BYTES_MAX
 from local import sources
 from local.account import unprivileged
+from local.certificate import Certificate
 from local.processes import Process, StartError, start_on_free_port
 from provision.management import Management
 from provision.secrets import broker_password, free_port, read, write
@@ -23,14 +24,22 @@ START_S_MAX = 120
 class Broker:
     """The broker whose state is in `folder`; a second object for the same folder means the same broker.
 
-    `settings` has the passwords. `usual_ports`: take the ports that it names where they are free.
+    `settings` has the passwords. `usual_ports`: take the ports that it names where they are free. With a `certificate`,
+    AMQP is spoken over TLS alone.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, str], usual_ports: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        usual_ports: bool = False,
+        certificate: Certificate | None = None,
+    ) -> None:
         self._folder = folder
         self._state = folder / "rabbitmq"
         self._settings = settings
         self._usual_ports = usual_ports
+        self._certificate = certificate
         self._node = Process(folder, "rabbitmq")
         self._epmd = Process(folder, "epmd")
         self.private = not os.environ.get(MANAGEMENT_URL)
@@ -174,6 +183,15 @@ class Broker:
             "max_message_size": str(MESSAGE_BYTES_MAX),
             "log.console.level": "info",
         }
+        if self._certificate:
+            chain, key = self._certificate.copy(self._state, unprivileged())
+            settings["listeners.ssl.1"] = settings.pop("listeners.tcp.1")
+            settings |= {
+                "listeners.tcp": "none",
+                "ssl_options.cacertfile": str(chain),
+                "ssl_options.certfile": str(chain),
+                "ssl_options.keyfile": str(key),
+            }
         configuration, plugins = self._state / "rabbitmq.conf", self._state / "enabled_plugins"
         write(configuration, "".join(f"{name} = {value}\n" for name, value in settings.items()))
         write(plugins, "[rabbitmq_management].\n")

@@ -15,17 +15,18 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from local.account import temporary_folder
+from local.certificate import Certificate
 from local.parts import Parts
 from local.processes import Process
 from local.sources import PROJECT
 
 
 @contextmanager
-def throwaway_parts(settings: Mapping[str, str]) -> Iterator[Parts]:
+def throwaway_parts(settings: Mapping[str, str], certificate: Certificate | None = None) -> Iterator[Parts]:
     """Started parts in a temporary folder; at the end they, the folder and all services of their sites are gone."""
     folder = temporary_folder()
     with _guarded(folder):
-        parts = Parts(folder, settings, fsync=False)
+        parts = Parts(folder, settings, fsync=False, certificate=certificate)
         parts.start()
         yield parts
 

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from local.broker import Broker
+from local.certificate import Certificate
 from local.postgres import Postgres
 from local.site import Site
 
@@ -16,17 +17,23 @@ from local.site import Site
 class Parts:
     """One broker and one cluster with their state in `folder`.
 
-    `settings`: the passwords, as `provision.secrets.ensure` returns them. `usual_ports` and `fsync`: see `Broker`
-    and `Postgres`.
+    `settings`: the passwords, as `provision.secrets.ensure` returns them. `usual_ports`, `fsync` and `certificate`: see
+    `Broker` and `Postgres`.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, str], usual_ports: bool = False, fsync: bool = True
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        usual_ports: bool = False,
+        fsync: bool = True,
+        certificate: Certificate | None = None,
     ) -> None:
         self.folder = folder
         self.settings = settings
-        self.broker = Broker(folder, settings, usual_ports)
-        self.postgres = Postgres(folder, settings, usual_ports, fsync)
+        self.certificate = certificate
+        self.broker = Broker(folder, settings, usual_ports, certificate)
+        self.postgres = Postgres(folder, settings, usual_ports, fsync, certificate)
 
     def start(self) -> None:
         """Return once both are ready. Raises `StartError` or `NoPart`; nothing is left running then."""

@@ -18,6 +18,7 @@ import asyncpg
 
 from local import sources
 from local.account import unprivileged
+from local.certificate import Certificate, over_tls
 from local.processes import Process, StartError, start_on_free_port
 from provision import databases
 from provision.secrets import database_password, database_url, free_port, read, write
@@ -33,17 +34,24 @@ class Postgres:
     """The cluster whose state is in `folder`; a second object for the same folder means the same cluster.
 
     `settings` has the passwords. `usual_ports`: take the port that it names where it is free. Without `fsync` it is
-    quicker, and a crash of the machine (not of the cluster) may lose everything: only for data that nobody keeps.
+    quicker, and a crash of the machine (not of the cluster) may lose everything: only for data that nobody keeps. With
+    a `certificate`, it is reached over TLS alone.
     """
 
     def __init__(
-        self, folder: Path, settings: Mapping[str, str], usual_ports: bool = False, fsync: bool = True
+        self,
+        folder: Path,
+        settings: Mapping[str, str],
+        usual_ports: bool = False,
+        fsync: bool = True,
+        certificate: Certificate | None = None,
     ) -> None:
         self._folder = folder
         self._state = folder / "postgres"
         self._settings = settings
         self._usual_ports = usual_ports
         self._fsync = fsync
+        self._certificate = certificate
         self._process = Process(folder, "postgres")
         self.private = not os.environ.get(ADMIN_URL)
         """Whether this is a cluster of our own, which `stop`, `kill` and `restart` work on."""
@@ -61,7 +69,13 @@ class Postgres:
         port = read(self._folder / "postgres.ports").get("port")
         if not port:
             raise StartError("the cluster has no port yet: start it first")
-        return database_url(self._settings, "postgres", f"127.0.0.1:{port}", "postgres")
+        url = database_url(self._settings, "postgres", f"127.0.0.1:{port}", "postgres")
+        return over_tls(url) if self._certificate else url
+
+    @property
+    def ca_file(self) -> str:
+        """By which the cluster is verified; empty without TLS."""
+        return str(self._certificate.ca) if self._certificate else ""
 
     @property
     def pid(self) -> int | None:
@@ -153,7 +167,18 @@ class Postgres:
             "log_timezone=UTC",
             "logging_collector=off",
             *quick,
+            *self._tls_options(),
         ]
+
+    def _tls_options(self) -> list[str]:
+        if not self._certificate:
+            return []
+        account, rules = unprivileged(), self._state / "tls_only.conf"
+        chain, key = self._certificate.copy(self._state, account)
+        write(rules, "hostssl all all 127.0.0.1/32 scram-sha-256\n")
+        if account:
+            account.own(rules)
+        return ["ssl=on", f"ssl_cert_file={chain}", f"ssl_key_file={key}", f"hba_file={rules}"]
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self._state), "LC_ALL": "C"}
@@ -164,7 +189,7 @@ class Postgres:
             if self.private and not self._process.pid:
                 raise self._process.fail("it ended while starting")
             try:
-                return apart(databases.wait_ready(self.admin_url, 0))
+                return apart(databases.wait_ready(self.admin_url, 0, self.ca_file))
             except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError):
                 if self.private and self._process.wait_gone(5):  # so another cluster answered, on the port we wanted
                     continue

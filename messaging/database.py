@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from contracts.tls import of_database
+
 _RETRY_AT_ONCE = frozenset(("40001", "40P01", "23505"))
 """serialization_failure, deadlock_detected, and unique_violation (another replica was first): the same batch, handled
 again, sees what the other one committed. PostgreSQL, appendix A."""
@@ -25,13 +27,17 @@ IDLE_S_MAX = 5
 that the locks are gone when the service tries again, also where one such transaction waited for another."""
 
 
-def engine(url: str, name: str, pool_size: int = 5) -> AsyncEngine:
-    """Connections to the database at `url` (any `postgresql://` form), shown under `name` in pg_stat_activity."""
+def engine(url: str, name: str, ca_file: str = "", pool_size: int = 5) -> AsyncEngine:
+    """Connections to the database at `url` (any `postgresql://` form), shown under `name` in pg_stat_activity.
+
+    `ca_file`: by which a database with TLS is verified, if not by what the system trusts.
+    """
     made = create_async_engine(
         asyncpg_url(url),
         pool_size=pool_size,
         max_overflow=0,
         connect_args={
+            "ssl": of_database(url, ca_file),
             "timeout": SILENCE_S_MAX,
             "command_timeout": SILENCE_S_MAX,
             "server_settings": {
@@ -52,8 +58,8 @@ def _give_up_the_silent(context: ExceptionContext) -> None:
 
 
 def asyncpg_url(url: str) -> URL:
-    """The same database, for SQLAlchemy with asyncpg."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+    """The same database, for SQLAlchemy with asyncpg, which is told of TLS by an argument of its own."""
+    return make_url(url).set(drivername="postgresql+asyncpg").difference_update_query(["sslmode"])
 
 
 def is_outage(error: BaseException) -> bool:

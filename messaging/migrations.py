@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
+import sys
 from pathlib import Path
 
 from alembic import command, context
@@ -11,6 +13,7 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from contracts.tls import of_database, problem
 from messaging.database import asyncpg_url
 from messaging.settings import MigrationSettings, read_settings
 
@@ -24,17 +27,21 @@ END $$
 """The rights that working roles get in each new table are too many in this one."""
 
 
-def config(package: Path, url: str) -> Config:
-    """Alembic's configuration for the migrations in `package`/migrations and the database at `url`."""
+def config(package: Path, url: str, ca_file: str = "") -> Config:
+    """Alembic's configuration for the migrations in `package`/migrations and the database at `url`.
+
+    `ca_file`: by which a database with TLS is verified, if not by what the system trusts.
+    """
     made = Config()
     made.set_main_option("script_location", str(package / "migrations"))
     made.attributes["url"] = url
+    made.attributes["tls"] = of_database(url, ca_file)
     return made
 
 
-def migrate(package: Path, url: str, revision: str = "head") -> None:
+def migrate(package: Path, url: str, revision: str = "head", ca_file: str = "") -> None:
     """Upgrade the database at `url`, or downgrade it to "base". Two at once wait for each other."""
-    made = config(package, url)
+    made = config(package, url, ca_file)
     if revision == "base":
         command.downgrade(made, revision)
     else:
@@ -43,11 +50,12 @@ def migrate(package: Path, url: str, revision: str = "head") -> None:
 
 def run_environment(metadata: MetaData) -> None:
     """What a service's migrations/env.py does."""
-    asyncio.run(_migrate(context.config.attributes["url"], metadata))
+    attributes = context.config.attributes
+    asyncio.run(_migrate(attributes["url"], attributes["tls"], metadata))
 
 
-async def _migrate(url: str, metadata: MetaData) -> None:
-    engine = create_async_engine(asyncpg_url(url), poolclass=NullPool)
+async def _migrate(url: str, tls: ssl.SSLContext | bool | None, metadata: MetaData) -> None:
+    engine = create_async_engine(asyncpg_url(url), poolclass=NullPool, connect_args={"ssl": tls})
     async with engine.connect() as connection:
         await connection.run_sync(_run, metadata)
     await engine.dispose()
@@ -63,5 +71,13 @@ def _run(connection: Connection, metadata: MetaData) -> None:
 
 
 def main(package: Path, settings: type[MigrationSettings]) -> None:
-    """The entry point of a service's migration step."""
-    migrate(package, read_settings(settings).migration_database_url)
+    """The entry point of a service's migration step. Exit code 1 for a database that there is no TLS with."""
+    read = read_settings(settings)
+    prefix = settings.model_config.get("env_prefix", "")
+    try:
+        migrate(package, read.migration_database_url, ca_file=read.tls_ca_file)
+    except Exception as error:
+        reason = problem(error, f"{prefix}MIGRATION_DATABASE_URL", f"{prefix}TLS_CA_FILE")
+        if not reason:
+            raise
+        sys.exit(f"{package.name}.migrate: database: {reason}")

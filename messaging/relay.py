@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from contracts.tls import problem
 from messaging import outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_outage
@@ -49,7 +51,14 @@ class Relay:
     """
 
     def __init__(
-        self, url: str, name: str, user: str, engine: AsyncEngine, tables: DeliveryTables, hook: Hook | None = None
+        self,
+        url: str,
+        name: str,
+        user: str,
+        engine: AsyncEngine,
+        tables: DeliveryTables,
+        hook: Hook | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._url, self._name, self._user = url, name, user
         self._engine, self._tables, self._hook = engine, tables, hook
@@ -57,6 +66,7 @@ class Relay:
         self._held: deque[Outgoing] = deque()
         self._arrived, self._drained = asyncio.Event(), asyncio.Event()
         self._drained.set()
+        self._tls, self._refused = tls, ""
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -69,7 +79,7 @@ class Relay:
         if any(task.done() for task in self._tasks) or not self._tasks:
             return "relay: not running"
         if self._channel is None or self._channel.is_closed:
-            return "relay: no connection to the broker"
+            return f"relay: no connection to the broker{self._refused}"
         if self._unroutable:
             return "relay: a message has no queue bound to it; see the log"
         return None
@@ -197,9 +207,21 @@ class Relay:
             if self._channel and not self._channel.is_closed:
                 return self._channel
             await self._close()
-            self._connection = await aio_pika.connect(named(self._url, f"{self._name} relay"), timeout=10)
+            self._connection = await self._connect()
             self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
             return self._channel
+
+    async def _connect(self) -> AbstractConnection:
+        prefix = self._name.upper()
+        try:
+            url = named(self._url, f"{self._name} relay")
+            connection = await aio_pika.connect(url, ssl_context=self._tls, timeout=10)
+        except CONNECTION_EXCEPTIONS as error:
+            reason = problem(error, f"{prefix}_AMQP_URL", f"{prefix}_TLS_CA_FILE")
+            self._refused = f": {reason}" if reason else ""
+            raise
+        self._refused = ""
+        return connection
 
     async def _close(self) -> None:
         connection, self._connection, self._channel = self._connection, None, None

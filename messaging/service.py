@@ -17,6 +17,7 @@ from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
 from faststream.rabbit.prometheus import RabbitPrometheusMiddleware
+from faststream.security import BaseSecurity
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,13 +62,14 @@ class ServiceInstance(Generic[State]):
         read_whatever_comes()
         self.domain, self.settings = domain, settings
         name = str(domain.service)
-        self.engine = engine(settings.database_url, name)
-        self.reader = engine(settings.database_url, f"{name} reader", pool_size=2).execution_options(
+        amqp_url, tls, ca_file = settings.amqp_url, settings.broker_tls, settings.tls_ca_file
+        self.engine = engine(settings.database_url, name, ca_file)
+        self.reader = engine(settings.database_url, f"{name} reader", ca_file, pool_size=2).execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self.metrics = Metrics()
         self.tracer: Tracer = tracer(name)
-        self.relay = Relay(settings.amqp_url, name, settings.broker_user, self.engine, domain.tables, hook)
+        self.relay = Relay(amqp_url, name, settings.broker_user, self.engine, domain.tables, hook, tls)
         self.work = UnitOfWork(domain, self.engine, self.relay.hand_over, self.metrics, self.tracer, hook)
         self.consumer = Consumer(domain.facts, self.work.handle, hook)
         self.broker = self._make_broker()
@@ -148,7 +150,7 @@ class ServiceInstance(Generic[State]):
             async with asyncio.timeout(3), self.reader.connect() as connection:
                 await connection.execute(text("SELECT 1"))
         except Exception as error:
-            found.append(f"database: {type(error).__name__}")
+            found.append(f"database: {self.settings.no_tls(error, 'DATABASE_URL') or type(error).__name__}")
         return found
 
     async def refresh(self) -> None:
@@ -175,6 +177,7 @@ class ServiceInstance(Generic[State]):
         name = self.domain.service
         broker = RabbitBroker(
             named(self.settings.amqp_url, f"{name} consumer"),
+            security=BaseSecurity(ssl_context=tls) if (tls := self.settings.broker_tls) else None,
             fail_fast=False,
             reconnect_interval=RECONNECT_S,
             timeout=CONNECT_S_MAX,

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+import ssl
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from contracts.tls import of_database
 from provision.secrets import SERVICES, database_password
 
 AUDITOR = "auditor"
@@ -23,12 +25,13 @@ _ITERATIONS = 4096
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
-async def provision(admin_url: str, settings: Mapping[str, str], prefix: str = "") -> None:
+async def provision(admin_url: str, settings: Mapping[str, str], prefix: str = "", ca_file: str = "") -> None:
     """Make roles, databases and rights be as they must, whatever there was before; data is kept.
 
     `prefix` goes before the names of the databases, so that several sites fit in one cluster; they share the roles.
+    `ca_file`: by which a cluster with TLS is verified, if not by what the system trusts.
     """
-    connection = await asyncpg.connect(admin_url)
+    connection = await asyncpg.connect(admin_url, ssl=of_database(admin_url, ca_file))
     try:
         for service in SERVICES:
             await _role(connection, owner(service), settings)
@@ -39,12 +42,12 @@ async def provision(admin_url: str, settings: Mapping[str, str], prefix: str = "
     finally:
         await connection.close()
     for service in SERVICES:
-        await _grant(at(admin_url, prefix + service), service, prefix + service)
+        await _grant(at(admin_url, prefix + service), ca_file, service, prefix + service)
 
 
-async def drop(admin_url: str, prefix: str) -> None:
+async def drop(admin_url: str, prefix: str, ca_file: str = "") -> None:
     """Delete the databases with this prefix and all that is in them. Roles stay, since other sites share them."""
-    connection = await asyncpg.connect(admin_url)
+    connection = await asyncpg.connect(admin_url, ssl=of_database(admin_url, ca_file))
     try:
         for service in SERVICES:
             await connection.execute(f'DROP DATABASE IF EXISTS "{prefix}{service}" WITH (FORCE)')
@@ -52,12 +55,17 @@ async def drop(admin_url: str, prefix: str) -> None:
         await connection.close()
 
 
-async def wait_ready(admin_url: str, wait_s: float) -> None:
-    """Return once the cluster takes this login. Raises `TimeoutError` after `wait_s`, and at once if it is refused."""
+async def wait_ready(admin_url: str, wait_s: float, ca_file: str = "") -> None:
+    """Return once the cluster takes this login. Raises `TimeoutError` after `wait_s`, and at once if it is refused.
+
+    Raises `ssl.SSLError` at once if it cannot be verified.
+    """
     end = time.monotonic() + wait_s
     while True:
         try:
-            connection = await asyncpg.connect(admin_url, timeout=5)
+            connection = await asyncpg.connect(admin_url, timeout=5, ssl=of_database(admin_url, ca_file))
+        except ssl.SSLError:
+            raise
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, TimeoutError) as error:
             if time.monotonic() > end:
                 place = urlsplit(admin_url)
@@ -102,9 +110,9 @@ async def _database(connection: Connection, name: str, owner_role: str) -> None:
         await connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner_role}" TEMPLATE template0 ENCODING \'UTF8\'')
 
 
-async def _grant(url: str, service: str, database: str) -> None:
+async def _grant(url: str, ca_file: str, service: str, database: str) -> None:
     """Rights inside one database. Default privileges give the working role what later migrations create, too."""
-    connection = await asyncpg.connect(url)
+    connection = await asyncpg.connect(url, ssl=of_database(url, ca_file))
     defaults = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner(service)}" IN SCHEMA public'
     try:
         await connection.execute(f"""

@@ -11,19 +11,25 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request, urlopen
 
+from contracts.tls import of_broker
+
 
 class ManagementError(RuntimeError):
     """The API refused, and what it said."""
 
 
 class Management:
-    """The API at a URL that carries an administrator's name and password: http://admin:password@127.0.0.1:15672."""
+    """The API at a URL that carries an administrator's name and password: http://admin:password@127.0.0.1:15672.
 
-    def __init__(self, url: str) -> None:
+    `ca_file`: by which an https:// URL is verified, if not by what the system trusts.
+    """
+
+    def __init__(self, url: str, ca_file: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname or not parts.username:
             raise ValueError("the management URL must look like http://user:password@host:port")
         port = f":{parts.port}" if parts.port else ""
+        self._tls = of_broker(url, ca_file)
         self.user = unquote(parts.username)
         self.base = f"{parts.scheme}://{parts.hostname}{port}{parts.path.rstrip('/')}/api"
         login = f"{self.user}:{unquote(parts.password or '')}"
@@ -36,7 +42,7 @@ class Management:
         headers = {"Authorization": self._login, "Content-Type": "application/json"}
         request = Request(url, data, headers, method=method)
         try:
-            with urlopen(request, timeout=30) as answer:
+            with urlopen(request, timeout=30, context=self._tls) as answer:
                 text = answer.read()
         except HTTPError as error:
             with error:
