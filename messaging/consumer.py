@@ -103,18 +103,6 @@ class Consumer:
         return [Arrived(content, origin, bool(delivery.redelivered)) for content in contents]
 
 
-async def is_subscribed(subscriber: object) -> bool:
-    """Whether the broker still has the consumer of this FastStream subscriber."""
-    tag, queue = getattr(subscriber, "_consumer_tag", None), getattr(subscriber, "_queue_obj", None)
-    if not tag or queue is None or queue.channel.is_closed:
-        return False
-    try:
-        channel = await asyncio.wait_for(queue.channel.get_underlay_channel(), 0.5)
-    except (*CONNECTION_EXCEPTIONS, TimeoutError):
-        return False
-    return tag in channel.consumers
-
-
 async def _acknowledge(deliveries: list[AbstractIncomingMessage]) -> None:
     """Acknowledge each by itself: they may have been taken in another order than they were delivered in.
 

@@ -10,9 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-import stamina
 import structlog
-from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 from faststream import AckPolicy
 from faststream.rabbit import Channel, RabbitBroker, RabbitQueue
 from faststream.rabbit.annotations import RabbitMessage
@@ -28,7 +26,8 @@ from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, Statu
 from contracts.topology import inbox_queue, queries_queue
 from messaging import inbox, logs, outbox
 from messaging.checkpoints import Hook
-from messaging.consumer import PREFETCH, Consumer, is_subscribed
+from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming
+from messaging.consumer import PREFETCH, Consumer
 from messaging.database import engine, is_outage
 from messaging.domain import Answerer, Domain, State
 from messaging.lenient import read_whatever_comes
@@ -48,9 +47,6 @@ log = structlog.get_logger(__name__)
 CLOCK_S = 0.5
 """How often work whose time has come is looked for. Deadlines hold without it; this is how soon others hear of them."""
 HOUSEKEEPING_S = 600.0
-RECONNECT_S = 1.0
-CONNECT_S_MAX = 10.0
-"""A broker that takes the connection and then says nothing is tried again after this."""
 STOP_S = 7.0
 """After this, a stop no longer waits: nothing is lost by that, since the broker and the outbox have it all."""
 
@@ -72,7 +68,9 @@ class ServiceInstance(Generic[State]):
         self.relay = Relay(amqp_url, name, settings.broker_user, self.engine, domain.tables, hook, tls)
         self.work = UnitOfWork(domain, self.engine, self.relay.hand_over, self.metrics, self.tracer, hook)
         self.consumer = Consumer(domain.facts, self.work.handle, hook)
-        self.broker = self._make_broker()
+        self._measured = RabbitPrometheusMiddleware(registry=self.metrics.registry, app_name=name)
+        self.broker, self.questions = self._make_broker("consumer"), self._make_broker("questions")
+        self._subscribe()
         self.web = Web(
             settings.http_host,
             settings.http_port,
@@ -94,7 +92,8 @@ class ServiceInstance(Generic[State]):
         self._tasks = [asyncio.create_task(self.web.run())]
         self.relay.start()
         self.consumer.start()
-        self._tasks += [asyncio.create_task(job) for job in (self._consume(), self._clock(), self._housekeeping())]
+        self._tasks += [asyncio.create_task(connect(each)) for each in (self.broker, self.questions)]
+        self._tasks += [asyncio.create_task(job) for job in (self._clock(), self._housekeeping())]
         log.info("started", url=self.url, pid=os.getpid())
 
     async def stop(self) -> None:
@@ -103,12 +102,9 @@ class ServiceInstance(Generic[State]):
             task.cancel()
         await asyncio.gather(*self._tasks[1:], return_exceptions=True)
         await self.consumer.stop(within_s=3)
-        await self._close_channels()
+        await close_channels(self.broker)
         await self.relay.stop(drain_s=2)
-        try:
-            await asyncio.wait_for(self.broker.stop(), 2)
-        except (*CONNECTION_EXCEPTIONS, TimeoutError, ExceptionGroup) as error:
-            log.info("connection not closed", error=repr(error)[:200])
+        await asyncio.gather(disconnect(self.broker), disconnect(self.questions))
         self.web.stop()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.engine.dispose()
@@ -116,29 +112,17 @@ class ServiceInstance(Generic[State]):
         self.tracer.stop()
         log.info("stopped")
 
-    async def _close_channels(self) -> None:
-        """Hand back what was delivered and not handled, before the next consumer begins.
-
-        A consumer that is cancelled first lets its successor begin at once, with what comes after that.
-        """
-        for subscriber in self.broker.subscribers:
-            queue = getattr(subscriber, "_queue_obj", None)
-            if queue is None:
-                continue
-            try:
-                await asyncio.wait_for(queue.channel.close(), 1)
-            except (*CONNECTION_EXCEPTIONS, TimeoutError) as error:
-                log.info("channel not closed", error=repr(error)[:200])
-
     def jobs(self) -> list[asyncio.Task[None]]:
         """The tasks that never end while the service works."""
-        return [self._tasks[0], *self._tasks[2:], *self.consumer.jobs, *self.relay.jobs]
+        return [self._tasks[0], *self._tasks[3:], *self.consumer.jobs, *self.relay.jobs]
 
     async def problems(self) -> list[str]:
         """What keeps the service from working, as far as it knows without asking the database."""
         found = [problem for problem in (self.consumer.problem, self.relay.problem) if problem]
-        if not await self._is_consuming():
+        if not await is_consuming(self.broker):
             found.append("consumer: not consuming from the broker")
+        if not await is_consuming(self.questions):
+            found.append("questions: not consuming from the broker")
         ended = [task.exception() for task in self._tasks if task.done() and not task.cancelled()]
         found += [f"task failed: {error!r}" for error in ended if error]
         return found
@@ -170,13 +154,19 @@ class ServiceInstance(Generic[State]):
         for name, value in figures.items():
             self.metrics.set_gauge(name, value)
 
-    def _make_broker(self) -> RabbitBroker:
+    def _make_broker(self, purpose: str) -> RabbitBroker:
+        """A connection of its own for events, and one for questions.
+
+        The broker blocks a connection that publishes, as answers do, while it has a memory alarm; and a queue of
+        questions that is away with its node would keep the whole connection from being made again.
+        """
+
         async def whole(message: RabbitMessage) -> RabbitMessage:
             return message
 
         name = self.domain.service
-        broker = RabbitBroker(
-            named(self.settings.amqp_url, f"{name} consumer"),
+        return RabbitBroker(
+            named(self.settings.amqp_url, f"{name} {purpose}"),
             security=BaseSecurity(ssl_context=tls) if (tls := self.settings.broker_tls) else None,
             fail_fast=False,
             reconnect_interval=RECONNECT_S,
@@ -185,12 +175,15 @@ class ServiceInstance(Generic[State]):
             decoder=whole,
             apply_types=False,
             logger=None,
-            middlewares=(RabbitPrometheusMiddleware(registry=self.metrics.registry, app_name=name),),
+            middlewares=(self._measured,),
         )
+
+    def _subscribe(self) -> None:
+        name = self.domain.service
         own: dict[type[Query], Answerer] = {ShowStatus: self._status, ShowOutcome: self._outcome}
         answering = Answering(name, {**self.domain.answers, **own}, self.reader, self.settings.broker_user)
 
-        @broker.subscriber(
+        @self.broker.subscriber(
             RabbitQueue(inbox_queue(name), declare=False),
             channel=Channel(prefetch_count=PREFETCH),
             ack_policy=AckPolicy.MANUAL,
@@ -199,7 +192,7 @@ class ServiceInstance(Generic[State]):
         async def take(message: RabbitMessage) -> None:
             self.consumer.take(message.raw_message)
 
-        @broker.subscriber(
+        @self.questions.subscriber(
             RabbitQueue(queries_queue(name), declare=False),
             channel=Channel(prefetch_count=20),
             ack_policy=AckPolicy.MANUAL,
@@ -207,21 +200,6 @@ class ServiceInstance(Generic[State]):
         )
         async def answer(message: RabbitMessage) -> None:
             await answering.take(message.raw_message)
-
-        return broker
-
-    async def _consume(self) -> None:
-        async for attempt in stamina.retry_context(
-            CONNECTION_EXCEPTIONS, attempts=None, timeout=None, wait_initial=0.1, wait_max=RECONNECT_S
-        ):
-            with attempt:
-                await self.broker.start()
-
-    async def _is_consuming(self) -> bool:
-        """Whether the broker delivers: also false where it ended a consumer because its queue was deleted."""
-        if not await self.broker.ping(timeout=0.5):
-            return False
-        return all([await is_subscribed(each) for each in self.broker.subscribers])
 
     async def _clock(self) -> None:
         while True:

@@ -88,6 +88,7 @@ async def bury(instance: Instance) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
     await instance.relay._close()
     await instance.broker.stop()
+    await instance.questions.stop()
     instance.web.stop()
     await asyncio.gather(*instance._tasks, return_exceptions=True)
     await instance.engine.dispose()

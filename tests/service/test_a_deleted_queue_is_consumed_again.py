@@ -9,10 +9,11 @@ import pytest
 from contracts.base import Service
 from contracts.topology import SERVICES, inbox_queue, queries_queue
 from local.site import Site
+from messaging.connection import is_consuming
 from tests.service.probe import Probe
 from tests.service.sites import entitle_the_administrator, running, until
 
-CONSUMER = "consumer: not consuming from the broker"
+ENDED = "not consuming from the broker"
 
 
 @pytest.mark.parametrize("service", SERVICES)
@@ -21,16 +22,17 @@ async def test_a_queue_that_is_deleted_and_made_anew_is_consumed_again(
     site: Site, probe: Probe, service: Service, queue_of: Callable[[Service], str]
 ) -> None:
     async with running(site, service) as instance:
-        await until(instance._is_consuming, "it consumes")
+        broker = instance.broker if queue_of is inbox_queue else instance.questions
+        await until(lambda: is_consuming(broker), "it consumes")
         entitle_the_administrator(site)
         channel = await probe.channel("admin")
         await channel.queue_delete(queue_of(service))
 
         async def told() -> bool:
-            return CONSUMER in await instance.health()
+            return any(ENDED in problem for problem in await instance.health())
 
         await until(told, "health tells of it")
         site.provision()
-        await until(instance._is_consuming, "it consumes again")
+        await until(lambda: is_consuming(broker), "it consumes again")
         await probe.fence(service)
         assert await instance.health() == []

@@ -12,6 +12,7 @@ from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CoinsCredited, CoinsRefused
 from local.site import Site
 from messaging.checkpoints import Checkpoint
+from messaging.connection import is_consuming
 from messaging.consumer import PREFETCH
 from tests.service.probe import Probe
 from tests.service.sites import make, running, until, value
@@ -67,7 +68,7 @@ async def test_no_credit_overtakes_the_opening_of_its_account(
         await held.taken[0].wait()
     pairs = [(f"handed-{uuid4()}", uuid4()) for _ in range(PAIRS)]
     async with running(site, "user_service", counts) as second:
-        await until(second._is_consuming, "the second stands by")
+        await until(lambda: is_consuming(second.broker), "the second stands by")
         await _send_apart(probe, pairs)
         await until(lambda: first.consumer._deliveries.qsize() == PREFETCH - 1, "the first was handed all it may be")
         held.go[0].set()

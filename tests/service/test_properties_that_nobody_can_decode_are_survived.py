@@ -17,6 +17,7 @@ from contracts.events import CoinsCredited
 from contracts.queries import ShowAccount
 from contracts.topology import QUERIES_EXCHANGE
 from local.site import Site
+from messaging.connection import is_consuming
 from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import Instance, until, value
@@ -72,8 +73,9 @@ async def _publish(channel: AbstractChannel, exchange: str, key: str, body: byte
 
 async def _consuming(instance: Instance) -> list[tuple[str, Any]]:
     """Its consumers, each with the channel it has: after a lost connection that is another one."""
-    await until(instance._is_consuming, "it consumes")
-    found: list[Any] = list(instance.broker.subscribers)
+    for broker in (instance.broker, instance.questions):
+        await until(lambda broker=broker: is_consuming(broker), "it consumes")  # type: ignore[misc]
+    found: list[Any] = [*instance.broker.subscribers, *instance.questions.subscribers]
     return [(each._consumer_tag, await each._queue_obj.channel.get_underlay_channel()) for each in found]
 
 
