@@ -47,7 +47,7 @@ After = Annotated[
     Field(
         max_length=AFTER_MAX,
         description="Ids of earlier commands for this account that must keep their place before this one, "
-        "even if they arrive later.",
+        "even if they arrive later. A place once given stays: name all whose answer is not known, oldest first.",
     ),
 ]
 

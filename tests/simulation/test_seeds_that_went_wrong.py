@@ -1,0 +1,38 @@
+"""Runs that once showed something wrong, kept for good; docs/evidence.md tells what each was."""
+
+from __future__ import annotations
+
+import pytest
+
+from contracts.events import CancelRefused
+from tests.domain.moves import id_of
+from tests.simulation.plan import FAULTS, Fault, Mode, plan
+from tests.simulation.pure import run
+from user_service.account import Account, open_account
+
+NO_PURGE: tuple[Fault, ...] = tuple(each for each in FAULTS if each != "purge")
+WENT_WRONG: tuple[tuple[int, Mode, tuple[Fault, ...]], ...] = (
+    (11, "safety", NO_PURGE),
+    (18, "liveness", FAULTS),
+    (26, "liveness", FAULTS),
+    (1175, "safety", FAULTS),
+    (1322, "liveness", NO_PURGE),
+    (101132, "liveness", FAULTS),
+)
+
+
+@pytest.mark.parametrize(("seed", "mode", "faults"), WENT_WRONG, ids=[str(seed) for seed, _, _ in WENT_WRONG])
+def test_it_goes_right(seed: int, mode: Mode, faults: tuple[Fault, ...]) -> None:
+    assert not run(plan(seed, mode, faults)).violations
+
+
+def test_refusals_of_a_cancel_that_differ_are_two_messages() -> None:
+    confirmed, completed = (
+        CancelRefused(order_id=id_of("a"), account_id="ada", reason=reason) for reason in ("confirmed", "completed")
+    )
+    assert confirmed.announcement_id != completed.announcement_id
+
+
+def test_an_account_that_is_opened_again_is_not_touched() -> None:
+    opened = open_account(Account("ada")).account
+    assert open_account(opened).account is opened
