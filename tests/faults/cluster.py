@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import URLError
 
 from local.account import unprivileged
 from local.broker import Broker
-from local.processes import Process
+from local.processes import Process, StartError
 from provision.management import ManagementError
 from provision.secrets import free_port, write
 
 NODES = 3
+MEET_S_MAX = 60
 
 
 class Node(Broker):
@@ -42,22 +44,30 @@ class Node(Broker):
 
 
 class Cluster:
-    """Three nodes with one cookie and one port mapper, each with a folder of its own below `folder`."""
+    """Three nodes with one cookie and one port mapper: `folder` has the mapper's log, `own` is one folder a node."""
 
-    def __init__(self, folder: Path, settings: Mapping[str, str]) -> None:
+    def __init__(self, folder: Path, own: Sequence[Path], settings: Mapping[str, str]) -> None:
         self._epmd = Process(folder, "epmd")
         names = [f"holdfast-{secrets.token_hex(4)}@localhost" for _ in range(NODES)]
         self.nodes: list[Node] = []
         port, cookie = free_port(), secrets.token_hex(20)
-        for number, name in enumerate(names):
-            own = folder / f"node{number}"
-            _prepare(own, name, port, cookie)
-            self.nodes.append(Node(own, settings, self._epmd, name, names[0] if number else None))
+        for each, name in zip(own, names, strict=True):
+            _prepare(each, name, port, cookie)
+            self.nodes.append(Node(each, settings, self._epmd, name, None if name == names[0] else names[0]))
 
     def start(self) -> None:
         """Return once all nodes are ready and know each other. Raises `StartError` or `NoPart`."""
         self.nodes[0].start()
         self.start_nodes(self.nodes[1:])
+        end = time.monotonic() + MEET_S_MAX
+        while not all(self._knows_all(node) for node in self.nodes):
+            if time.monotonic() > end:
+                raise StartError(f"the nodes did not find each other within {MEET_S_MAX} s")
+            time.sleep(0.2)
+
+    def _knows_all(self, node: Node) -> bool:
+        known = node.management.call("GET", "nodes")
+        return sum(bool(each.get("running")) for each in known) == len(self.nodes)
 
     def start_nodes(self, nodes: list[Node]) -> None:
         """Start these together: one that was killed in a majority waits for another before it is ready."""
@@ -94,8 +104,7 @@ class Cluster:
 def _prepare(folder: Path, name: str, epmd_port: int, cookie: str) -> None:
     """The node's folder, with the name, the port mapper and the cookie that the cluster shares."""
     state = folder / "rabbitmq"
-    state.mkdir(parents=True)
-    folder.chmod(0o711)
+    state.mkdir()
     write(folder / "rabbitmq.ports", f"node={name}\nepmd={epmd_port}\n")
     secret = state / ".erlang.cookie"
     secret.write_text(cookie)

@@ -1,0 +1,39 @@
+"""Hostile messages of every kind among healthy traffic: no service dies or stands still, and each is accounted for."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.evidence import record
+from tests.faults.stage import Stage
+from tests.faults.traffic import DEADLINE_S_MAX, GRACE_S, Traffic
+from tests.faults.villain import clear, send, unaccounted
+from tests.hostile import hostile
+
+COUNT = int(os.environ.get("HOLDFAST_HOSTILE_MESSAGES", "2000"))
+FIRST = int(os.environ.get("HOLDFAST_HOSTILE_FIRST", "1000000"))
+"""The first seed, so that a long run can be done in pieces."""
+TOGETHER = 500
+
+
+@pytest.mark.timeout(180 + COUNT // 10)
+async def test_nobody_dies_nobody_waits_and_nothing_is_lost(stage: Stage) -> None:
+    pids = [service.process.pid for service in stage.services.values()]
+    letters = 0
+    async with Traffic(stage, seed=1, shoppers=4) as traffic:
+        await traffic.reaches(10)
+        for first in range(FIRST, FIRST + COUNT, TOGETHER):
+            messages = [hostile(seed) for seed in range(first, min(first + TOGETHER, FIRST + COUNT))]
+            await send(stage.site, messages)
+            await traffic.reaches(1, within_s=DEADLINE_S_MAX + GRACE_S)
+            await traffic.fence()
+            assert await unaccounted(stage.site, messages) == []
+            count, healthy = await clear(stage.site, traffic.name)
+            letters += count
+            assert healthy == []
+        assert [service.process.pid for service in stage.services.values()] == pids
+        await traffic.settled(f"{COUNT} hostile messages, {letters} of them in dead-letter queues")
+    seeds = f"{FIRST}-{FIRST + COUNT - 1}"
+    record("hostile messages among healthy traffic: crashes, stalls, lost", f"0, 0, 0 of {COUNT}", seeds)
