@@ -7,6 +7,7 @@ import os
 import signal
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 
 from contracts.base import Service as Name
 from contracts.topology import SERVICES
@@ -27,6 +28,7 @@ class Stage:
         self.parts = parts
         self.site = parts.fresh_site("f")
         self._settings = {**SETTINGS, **(settings or {})}
+        self._spare = count(100)
         self.services: dict[Name, Service] = {name: self.instance(name) for name in SERVICES}
 
     @property
@@ -71,7 +73,7 @@ class Stage:
         try:
             self.services[name].start()
         except PortTakenError:
-            self.services[name] = self.instance(name)
+            self.services[name] = self.instance(name, next(self._spare))
             self.services[name].start()
 
     async def unhealthy(self, within_s: float) -> list[str]:
