@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from uuid import uuid4
 
 import pytest
@@ -13,26 +11,13 @@ import pytest
 from client.errors import Unconfirmed
 from contracts.commands import CreditAccount
 from contracts.topology import inbox_queue
-from tests.faults.operating import control
+from tests.faults.operating import alarmed
 from tests.faults.stage import Stage
 from tests.faults.traffic import Traffic
 from tests.service.sites import until
 
 WAITING = 400
 """More than one delivery's worth, so that the queue drains only if acknowledgements arrive."""
-
-
-@asynccontextmanager
-async def alarmed(stage: Stage) -> AsyncIterator[None]:
-    """The broker has an alarm for as long as this lasts."""
-    broker = stage.parts.broker
-    await asyncio.to_thread(control, broker, "set_vm_memory_high_watermark", "0.0001")
-    try:
-        await until(lambda: asyncio.to_thread(broker.management.ready), "the broker says that it has an alarm")
-        yield
-    finally:
-        await asyncio.to_thread(control, broker, "set_vm_memory_high_watermark", "absolute", "1GiB")
-    await until(lambda: asyncio.to_thread(lambda: broker.management.ready() is None), "the alarm is over")
 
 
 @pytest.mark.timeout(240)
@@ -45,7 +30,7 @@ async def test_consumers_go_on_and_nothing_is_lost(stage: Stage) -> None:
             await traffic.publish(CreditAccount(credit_id=uuid4(), account_id=f"{traffic.name}-own", amount=1))
         asked = asyncio.create_task(traffic.client.ask.account(f"{traffic.name}-own"))
         await until(lambda: _ready(stage, "user_service.queries"), "a question waits as well")
-        async with alarmed(stage):
+        async with alarmed(stage.parts.broker):
             stage.signal("user_service", signal.SIGCONT)
             await until(lambda: _empty(stage), "the service takes what waited, in spite of the alarm")
             with pytest.raises(Unconfirmed):

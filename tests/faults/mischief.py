@@ -1,0 +1,127 @@
+"""Everything that is done to a stage at random: each is over, and the system whole again, when it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from contracts.base import Service as Name
+from contracts.topology import SERVICES
+from tests.faults.detour import Detour
+from tests.faults.operating import alarmed
+from tests.faults.proxy import COMMITTED, CONFIRM, Proxy
+from tests.faults.traffic import Traffic
+from tests.faults.villain import clear, send, unaccounted
+from tests.hostile import hostile
+from tests.service.sites import rows
+
+BURST = 100
+STILL_S = (1.0, 9.0)
+"""How long a service stands still, or the broker has an alarm."""
+
+
+@dataclass
+class Mischief:
+    """Faults drawn from `seed`. `done` counts each kind; `wrong` is what was found on the way."""
+
+    stage: Detour
+    traffic: Traffic
+    seed: int
+    done: dict[str, int] = field(default_factory=dict)
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._random = random.Random(self.seed)
+        self._hostile = self.seed * 1_000_000
+
+    async def one(self) -> str:
+        """Do the next thing. Returns its name."""
+        kinds: tuple[tuple[str, int, Callable[[], Awaitable[None]]], ...] = (
+            ("service killed", 4, self._kill),
+            ("broker killed", 1, self._kill_broker),
+            ("postgres killed", 2, self._kill_postgres),
+            ("service stood still", 2, self._pause),
+            ("connections reset", 4, self._reset),
+            ("connection cut before its answer", 4, self._cut),
+            ("half-open connections", 1, self._lose),
+            ("memory alarm", 1, self._alarm),
+            ("hostile burst", 2, self._burst),
+            ("started twice", 2, self._double),
+            ("inbox emptied", 2, self._forget),
+        )
+        ((name, _, do),) = self._random.choices(kinds, [weight for _, weight, _ in kinds])
+        await do()
+        self.done[name] = self.done.get(name, 0) + 1
+        return name
+
+    def _service(self) -> Name:
+        return self._random.choice(SERVICES)
+
+    def _proxy(self) -> Proxy:
+        return self._random.choice((self.stage.broker, self.stage.postgres))
+
+    async def _kill(self) -> None:
+        name = self._service()
+        await self.stage.kill(name)
+        await self.stage.start(name)
+
+    async def _kill_broker(self) -> None:
+        broker = self.stage.parts.broker
+        await asyncio.to_thread(broker.kill)
+        await asyncio.to_thread(broker.start)
+
+    async def _kill_postgres(self) -> None:
+        postgres = self.stage.parts.postgres
+        await asyncio.to_thread(postgres.kill)
+        await asyncio.to_thread(postgres.start)
+
+    async def _pause(self) -> None:
+        name = self._service()
+        self.stage.signal(name, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self._random.uniform(*STILL_S))
+        finally:
+            self.stage.signal(name, signal.SIGCONT)
+
+    async def _reset(self) -> None:
+        self._proxy().cut()
+
+    async def _cut(self) -> None:
+        self.stage.broker.cut_before(CONFIRM)
+        self.stage.postgres.cut_before(COMMITTED)
+
+    async def _lose(self) -> None:
+        self._proxy().lose()
+
+    async def _alarm(self) -> None:
+        async with alarmed(self.stage.parts.broker):
+            await asyncio.sleep(self._random.uniform(*STILL_S))
+
+    async def _burst(self) -> None:
+        messages = [hostile(seed) for seed in range(self._hostile, self._hostile + BURST)]
+        self._hostile += BURST
+        await send(self.stage.site, messages)
+        await self.traffic.fence()
+        self.wrong += await unaccounted(self.stage.site, messages)
+        self.wrong += (await clear(self.stage.site, self.traffic.name))[1]
+
+    async def _double(self) -> None:
+        """A second instance joins, and then the first is killed and started again."""
+        name = self._service()
+        second = self.stage.instance(name, 2)
+        await asyncio.to_thread(second.start)
+        try:
+            await self._kill_one(name)
+        finally:
+            await asyncio.to_thread(second.kill)
+
+    async def _kill_one(self, name: Name) -> None:
+        await self.stage.kill(name)
+        await self.stage.start(name)
+
+    async def _forget(self) -> None:
+        """The inbox forgets what it handled; the states of sagas refuse a second effect."""
+        await rows(self.stage.site, self._service(), "DELETE FROM inbox")

@@ -1,0 +1,95 @@
+"""`python -m tests.faults.soak --seconds 1800 --seed 1`: traffic without end, and a fault at least every ten seconds.
+
+It starts parts of its own, prints what it does, and ends with what it found. The faults follow from the seed; what they
+meet does not, since real processes keep their own time.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+from itertools import count
+
+from local.guard import throwaway_parts
+from local.parts import Parts
+from local.sources import PROJECT
+from provision import secrets
+from tests.evidence import record
+from tests.faults.detour import Detour
+from tests.faults.mischief import Mischief
+from tests.faults.traffic import Traffic
+
+EVERY_S = 10.0
+"""From the beginning of one fault to that of the next; a fault that lasts longer is followed at once."""
+SHIFT_S = 120.0
+"""After so long all is left to settle and is judged, and new shoppers begin: what is remembered stays bounded."""
+
+
+@dataclass
+class Soaked:
+    """What a soak did: sagas that ended, faults by kind, and the longest time between the beginnings of two faults."""
+
+    sagas: int
+    faults: dict[str, int]
+    apart_s: float
+
+
+async def soak(parts: Parts, seconds: float, seed: int) -> Soaked:
+    """Hurt a stage for so long. Raises `AssertionError` with all that is found wrong."""
+    soaked, end = Soaked(0, {}, 0.0), time.monotonic() + seconds
+    with Detour.opened(parts) as stage:
+        for shift in count():
+            if time.monotonic() >= end:
+                break
+            await _shift(stage, min(end, time.monotonic() + SHIFT_S), seed * 1000 + shift, soaked)
+    return soaked
+
+
+async def _shift(stage: Detour, end: float, seed: int, soaked: Soaked) -> None:
+    async with Traffic(stage, seed, shoppers=6) as traffic:
+        mischief = Mischief(stage, traffic, seed)
+        while time.monotonic() < end:
+            began = time.monotonic()
+            name = await mischief.one()
+            lasted_s = time.monotonic() - began
+            print(f"{name} ({lasted_s:.1f} s): {len(traffic.told)} sagas ended, {len(traffic.open)} open", flush=True)
+            await asyncio.sleep(max(0.0, min(EVERY_S - lasted_s, end - time.monotonic())))
+            soaked.apart_s = max(soaked.apart_s, time.monotonic() - began)
+        for proxy in (stage.broker, stage.postgres):
+            proxy.heal()
+            proxy.cut()
+        assert mischief.wrong == []
+        await traffic.settled(f"soak, seed {seed}")
+        soaked.sagas += traffic.sagas
+        for name, times in mischief.done.items():
+            soaked.faults[name] = soaked.faults.get(name, 0) + times
+
+
+def report(soaked: Soaked, seconds: float, seed: int) -> None:
+    """Print and keep the figure."""
+    kinds = ", ".join(f"{times} {name}" for name, times in sorted(soaked.faults.items()))
+    value = f"0 anomalies, {soaked.sagas} sagas, {sum(soaked.faults.values())} faults in {seconds:.0f} s ({kinds})"
+    record("soak", f"{value}; at most {soaked.apart_s:.0f} s between faults", str(seed))
+
+
+def main() -> int:
+    """Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=180.0)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    with throwaway_parts(secrets.ensure(PROJECT / ".env")) as parts:
+        try:
+            soaked = asyncio.run(soak(parts, given.seconds, given.seed))
+        except AssertionError as error:
+            print(error, file=sys.stderr)
+            return 1
+    report(soaked, given.seconds, given.seed)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,18 @@
+"""Faults of every kind, one after the other, for some minutes: every saga ends, and nothing is found wrong."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from local.parts import Parts
+from tests.faults.soak import report, soak
+
+SECONDS = float(os.environ.get("HOLDFAST_SOAK_S", "180"))
+SEED = int(os.environ.get("HOLDFAST_SOAK_SEED", "1"))
+
+
+@pytest.mark.timeout(240 + int(SECONDS * 1.5))
+async def test_nothing_is_lost_whatever_happens(mortal_parts: Parts) -> None:
+    report(await soak(mortal_parts, SECONDS, SEED), SECONDS, SEED)
