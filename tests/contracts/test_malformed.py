@@ -273,3 +273,21 @@ def test_no_value_raises(field: str, value: object) -> None:
         # An object in `data` may lack any of the order's own fields.
         named = ("order_id", "data") if field == "data" else (field.rpartition(".")[2], "body: not JSON")
         assert any(name in found.reason for name in named)
+
+
+finite = values.filter(lambda value: "Infinity" not in json.dumps(value))
+
+
+@settings(max_examples=500, deadline=None, derandomize=True)
+@given(finite, finite, st.text(max_size=3), st.booleans())
+def test_a_key_is_found_twice_whatever_it_holds(first: object, second: object, key: str, escaped: bool) -> None:
+    """Colons in texts, and escapes that stand for colons, hide no key."""
+    name = json.dumps(key, ensure_ascii=escaped)
+    inside = ", ".join(f"{name}: {json.dumps(value, ensure_ascii=escaped)}" for value in (first, second))
+    body = json.dumps(GOOD)[:-1] + ', "later": ["a:\\u003a\\u003a", {' + inside + "}]}"
+    for sent in (body, body.replace("\\u003a", "")):
+        assert "is there twice in one object" in reason_of(sent.encode())
+    assert isinstance(decode(json.dumps({**GOOD, "later": [first, {key: second}]}).encode(), PLACED, FACTS)[0], Message)
+
+
+PLACED = Origin("commands", "order.place", SINGLE)

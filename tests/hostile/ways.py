@@ -81,7 +81,7 @@ def of_unreadable(random: Random) -> HostileMessage:
 
 
 def of_question(random: Random) -> HostileMessage:
-    name = random.choice(sorted(QUERIES))
+    name = random.choice(sorted(name for name, query in QUERIES.items() if "client" in query.audience))
     bad = random.choice((b"{", b"\xff", b"[]", b"NaN", b"[" * 5000, b'{"account_id": "\\ud800"}', b'{"a": 1, "a": 1}'))
     good = json.dumps({"account_id": "nobody", "order_id": str(UUID(int=7)), "redemption_id": str(UUID(int=7))})
     asked = {"content_type": "application/json", "user_id": "client", "delivery_mode": 1, "expiration": "30000"}
