@@ -63,7 +63,7 @@ def _faults() -> Iterator[Piece]:
     for number in range(10):
         yield _fault(f"postgres kills {number}", "postgres_killed", {"HOLDFAST_POSTGRES_KILLS": "20"})
     for number in range(5):
-        env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": str(10_000 * number)}
+        env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": f"{10_000 * number}"}
         yield _fault(f"hostile messages {number}", "hostile", env)
     yield _fault("soak", "soak", {"HOLDFAST_SOAK_S": "1800"})
 

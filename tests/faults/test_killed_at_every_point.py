@@ -24,6 +24,7 @@ from tests.faults.traffic import Traffic
 
 POINTS: tuple[Checkpoint, ...] = get_args(Checkpoint)
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))
+FIRST_ROUND = int(os.environ.get("HOLDFAST_FIRST_ROUND", "1"))
 TIMES_MAX = 4
 KILL_S_MAX = 30.0
 
@@ -31,7 +32,7 @@ KILL_S_MAX = 30.0
 @pytest.mark.timeout(120 * (ROUNDS + 1))
 @pytest.mark.parametrize("name", SERVICES)
 async def test_whatever_step_a_service_dies_at_every_saga_ends(stage: Stage, name: Name) -> None:
-    for seed in range(1, ROUNDS + 1):
+    for seed in range(FIRST_ROUND, FIRST_ROUND + ROUNDS):
         async with Traffic(stage, seed) as traffic:
             await traffic.reaches(10)
             await stage.kill(name)
