@@ -70,7 +70,8 @@ class Saga:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One run. `calm_at`: when faults stop, in seconds after the start. `opened_late`: accounts whose opening races.
+    """One run. `calm_at`: when faults stop, in seconds after the start; in the safety mode they last until `horizon_s`,
+    more than two of the longest delays. `opened_late`: accounts whose opening races.
     `pending_max`, `named_s`, `lasts_s`: settings of the services; the last is the deadline of sagas that name none.
     """
 
@@ -86,6 +87,7 @@ class Plan:
     pending_max: int = 1000
     named_s: float = 30.0
     lasts_s: float = 900.0
+    horizon_s: float = 8000.0
 
 
 def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None = None) -> Plan:

@@ -20,6 +20,7 @@ import asyncpg
 import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import StaticPool
 
 from client import audit
 from client.audit_rows import AccountRow, Books, CodeRow, LineRow, OperationRow, OrderRow, Promos, RedemptionRow, Users
@@ -184,8 +185,7 @@ async def _open(stack: AsyncExitStack, service: Service, url: str) -> Store:
     clock = Clock()
     engine = create_async_engine(
         asyncpg_url(url),
-        pool_size=1,
-        max_overflow=0,
+        poolclass=StaticPool,
         connect_args={"connection_class": _on_the_clock(clock), "server_settings": {"jit": "off"}},
     )
     stack.push_async_callback(engine.dispose)

@@ -77,6 +77,7 @@ def _open(queue: Queue[Place]) -> None:
     _Worker.runner = asyncio.Runner()
     _Worker.slot = _Worker.runner.run(_Worker.open_until_it_ends.enter_async_context(opened(queue.get())))
     gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _run(plan: Plan, traced: bool) -> Run:

@@ -24,8 +24,6 @@ from tests.simulation.node import Delivery, Died, Event, Node, Parcel, Reached
 from tests.simulation.plan import Fault, Plan
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
-HORIZON_S = 8000.0
-"""How long faults last in the safety mode; more than two of the longest delays."""
 LATENCY_S = (0.001, 0.01)
 SKEW_S_MAX, DRIFT_MAX = 300.0, 0.01
 
@@ -78,7 +76,7 @@ class World:
         self.plan, self.history, self.trace = plan, History(), trace
         self.time = 0.0
         self._rng = random.Random(f"{plan.seed} world")
-        self._calm_at = plan.calm_at if plan.mode == "liveness" else HORIZON_S
+        self._calm_at = plan.calm_at if plan.mode == "liveness" else plan.horizon_s
         self._committed = committed
         self._heap: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._steps = 0
@@ -97,7 +95,7 @@ class World:
                 self.later(self._draw_time(), self._purge, process)
         while self._heap:
             at, _, action, arguments = heapq.heappop(self._heap)
-            if at > HORIZON_S * 2:
+            if at > self.plan.horizon_s * 2:
                 break
             self.time = at
             done = action(*arguments)
