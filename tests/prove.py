@@ -120,19 +120,23 @@ def _sum(entries: list[dict[str, Any]]) -> str:
 
 
 def _seeds(entries: list[dict[str, Any]]) -> str:
-    """Ranges that touch are joined."""
+    """The ranges of seeds, the last one not included; those that touch are joined."""
     ranges: list[tuple[int, int]] = []
-    for first, _, last in sorted(
-        (
-            (int(a), c, int(b or a) + (not b))
-            for a, c, b in (each["seeds"].partition(":") for each in entries if each["seeds"])
-        ),
-    ):
+    for first, last in sorted(_range(each["seeds"]) for each in entries if each["seeds"]):
         if ranges and ranges[-1][1] >= first:
             ranges[-1] = (ranges[-1][0], max(last, ranges[-1][1]))
         else:
             ranges.append((first, last))
     return ", ".join(f"{first}:{last}" for first, last in ranges)
+
+
+def _range(seeds: str) -> tuple[int, int]:
+    """`first:last`, or `first-last` with the last one included, or one seed."""
+    first, _, last = seeds.partition(":")
+    if not last:
+        first, _, included = seeds.partition("-")
+        last = str(int(included or first) + 1)
+    return int(first), int(last)
 
 
 if __name__ == "__main__":
