@@ -45,7 +45,7 @@ class Stream:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def reaches(self, confirmed: int, within_s: float = 60.0) -> None:
+    async def reaches(self, confirmed: int, within_s: float = 120.0) -> None:
         """Return once this many more were confirmed."""
         goal = len(self.confirmed) + confirmed
         await until(lambda: self._confirmed(goal), f"{confirmed} more messages are confirmed", within_s)

@@ -87,7 +87,7 @@ class Traffic:
         await self.client.connection.close()
         await self.operator.connection.close()
 
-    async def reaches(self, sagas: int, within_s: float = 60.0) -> None:
+    async def reaches(self, sagas: int, within_s: float = 120.0) -> None:
         """Return once this many more sagas have ended, so that a fault finds the system at work."""
         goal = len(self.told) + sagas
         async with asyncio.timeout(within_s):
