@@ -25,7 +25,7 @@ from tests.service.sites import until
 SERVICE: Name = "order_service"
 DISK_BYTES = 64 * 1024 * 1024
 LINES_A_SECOND_MAX = 12
-FULL = "DiskFull"
+FULL = "No space left on device"
 
 
 @pytest.fixture(scope="module")
