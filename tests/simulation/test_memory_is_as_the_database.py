@@ -1,0 +1,78 @@
+"""The model of delivery in memory does what the real inbox, outbox, relay and handlers do on PostgreSQL: the same seed
+gives the same run, line by line.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulation.memory import MemoryNode
+from tests.simulation.on_a_database import compared, small
+from tests.simulation.outbox import Outbox
+from tests.simulation.plan import plan
+from tests.simulation.slot import Slot
+
+SEEDS = 60
+VIOLENT_SEEDS = 15
+
+
+@pytest.mark.timeout(600)
+async def test_the_same_seed_gives_the_same_run(slot: Slot) -> None:
+    faults: set[str] = set()
+    for seed in range(SEEDS):
+        done = await compared(small(plan(seed)), slot)
+        assert not done.violations, f"seed {seed}: {done.violations}"
+        faults |= done.history.faults.keys()
+    assert faults >= {"crash", "cut", "double", "delay", "replay", "resend", "purge"}
+
+
+@pytest.mark.timeout(600)
+async def test_where_services_die_before_most_commits(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that messages are begun often enough to be handled by themselves."""
+    monkeypatch.setattr("tests.simulation.world.CRASH", 0.6)
+    monkeypatch.setattr("tests.simulation.world.CONSUMER_POINTS", ("before commit",))
+    alone = 0
+    begin = MemoryNode._begin
+
+    def counted(self: MemoryNode, keys: set[object]) -> None:
+        nonlocal alone
+        begin(self, keys)  # type: ignore[arg-type]
+        alone += sum(self._attempts[each] > 3 for each in keys)  # type: ignore[index]
+
+    monkeypatch.setattr(MemoryNode, "_begin", counted)
+    for seed in range(VIOLENT_SEEDS):
+        planned = small(plan(seed, "liveness", ["crash", "double"]))
+        differing = [each for each in (await compared(planned, slot)).violations if each.check.startswith("memory")]
+        assert not differing, f"seed {seed}: {differing}"
+    assert alone
+
+
+@pytest.mark.timeout(600)
+async def test_where_most_confirms_are_lost(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the relay gives up, and its sweeps publish what it left."""
+    monkeypatch.setattr("tests.simulation.world.CUT", 0.7)
+    swept = 0
+    sweep = Outbox._sweep
+
+    def counted(self: Outbox, *arguments: object) -> None:
+        nonlocal swept
+        swept += 1
+        sweep(self, *arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Outbox, "_sweep", counted)
+    for seed in range(VIOLENT_SEEDS):
+        done = await compared(small(plan(seed, "liveness", ["cut", "crash"])), slot)
+        assert not done.violations, f"seed {seed}: {done.violations}"
+    assert swept
+
+
+@pytest.mark.timeout(600)
+async def test_a_model_that_forgets_its_inbox_is_told_from_the_real_one(
+    slot: Slot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MemoryNode, "_is_known", lambda self, key: False)
+    for seed in range(SEEDS):
+        done = await compared(small(plan(seed, None, ["double", "crash"])), slot)
+        if any(each.check == "memory is as the database" for each in done.violations):
+            return
+    raise AssertionError(f"{SEEDS} seeds found no difference")
