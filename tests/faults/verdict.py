@@ -42,10 +42,10 @@ async def _left(service: Service, client: Client, operator: Client) -> list[str]
             status = await client.ask.status(service)
             left = [f"{service}: {problem}" for problem in status.problems]
             left += [f"{service}: {status.outbox_rows} messages in the outbox"] if status.outbox_rows else []
+            waiting = await _waiting(operator, service)
+            left += [f"{service}: {waiting} messages in its queue"] if waiting else []
         except Unreachable as error:
             left = [f"{service}: {error}"]
-        waiting = await _waiting(operator, service)
-        left += [f"{service}: {waiting} messages in its queue"] if waiting else []
         if not left or loop.time() > end:
             return left
         await asyncio.sleep(0.1)
