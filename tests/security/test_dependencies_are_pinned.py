@@ -59,7 +59,7 @@ def test_what_runs_is_also_what_is_tested() -> None:
 
 def test_the_bill_of_materials_is_that_of_the_lock_file(tmp_path: Path) -> None:
     made = tmp_path / "sbom.json"
-    words = ("--output-reproducible", "--of", "JSON", "--pyproject", "pyproject.toml", "-o", str(made))
+    words = ("--output-reproducible", "--no-validate", "--of", "JSON", "--pyproject", "pyproject.toml", "-o", str(made))
     command = [sys.executable, "-m", "cyclonedx_py", "requirements", *words, "requirements/run.lock"]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     kept = ROOT / "docs/sbom.cdx.json"

@@ -127,6 +127,7 @@ async def test_every_exchange_and_queue_there_is_was_tried(site: Site, parts: Pa
     assert {row["name"] for row in management.call("GET", "queues", site.vhost)} == set(OF_SERVICES)
 
 
+@pytest.mark.timeout(400)
 async def test_every_cell(site: Site, parts: Parts, capsys: pytest.CaptureFixture[str]) -> None:
     async with everybody(site, parts) as logins:
         users = [each.user for each in logins]

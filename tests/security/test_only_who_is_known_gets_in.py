@@ -99,6 +99,13 @@ def test_the_management_api_is_for_looking(site: Site, parts: Parts, user: str) 
     assert not [row for row in parts.broker.management.call("GET", "users") if row["name"] == f"{user}-own"]
 
 
+async def test_who_is_in_may_ask_how_long_a_queue_is(site: Site) -> None:
+    """RabbitMQ has no permission for it; docs/security.md says so among the known limits."""
+    async with login(site.amqp_url("client"), "client") as client:
+        channel = await client.connection.channel()
+        assert (await channel.queue_declare("order_service", passive=True)).message_count == 0
+
+
 @pytest.mark.parametrize("user", ["user_service", "client", "operator"])
 async def test_nobody_ends_anothers_connection(site: Site, parts: Parts, user: str) -> None:
     name = f"kept-{uuid4()}"
