@@ -22,15 +22,20 @@ changed), insufficient resources, operator intervention, system errors. PostgreS
 
 SILENCE_S_MAX = 10
 """How long the service waits for an answer: a connection can end without either side hearing of it."""
+READ_S_MAX = 5
+"""The same where a person or program waits for a question's answer, and may ask again."""
 IDLE_S_MAX = 5
 """How long the database waits for the next statement of an open transaction, whose locks stop the others. Shorter, so
 that the locks are gone when the service tries again, also where one such transaction waited for another."""
 
 
-def engine(url: str, name: str, ca_file: str = "", pool_size: int = 5) -> AsyncEngine:
+def engine(
+    url: str, name: str, ca_file: str = "", pool_size: int = 5, silence_s_max: float = SILENCE_S_MAX
+) -> AsyncEngine:
     """Connections to the database at `url` (any `postgresql://` form), shown under `name` in pg_stat_activity.
 
-    `ca_file`: by which a database with TLS is verified, if not by what the system trusts.
+    `ca_file`: by which a database with TLS is verified, if not by what the system trusts. `silence_s_max`: after how
+    many seconds without an answer all connections are given up.
     """
     made = create_async_engine(
         asyncpg_url(url),
@@ -39,7 +44,7 @@ def engine(url: str, name: str, ca_file: str = "", pool_size: int = 5) -> AsyncE
         connect_args={
             "ssl": of_database(url, ca_file),
             "timeout": SILENCE_S_MAX,
-            "command_timeout": SILENCE_S_MAX,
+            "command_timeout": silence_s_max,
             "server_settings": {
                 "application_name": name,
                 "jit": "off",

@@ -28,7 +28,7 @@ from messaging import inbox, logs, outbox
 from messaging.checkpoints import Hook
 from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming
 from messaging.consumer import PREFETCH, Consumer
-from messaging.database import engine, is_outage
+from messaging.database import READ_S_MAX, engine, is_outage
 from messaging.domain import Answerer, Domain, State
 from messaging.lenient import read_whatever_comes
 from messaging.message import inbox_key
@@ -60,7 +60,7 @@ class ServiceInstance(Generic[State]):
         name = str(domain.service)
         amqp_url, tls, ca_file = settings.amqp_url, settings.broker_tls, settings.tls_ca_file
         self.engine = engine(settings.database_url, name, ca_file)
-        self.reader = engine(settings.database_url, f"{name} reader", ca_file, pool_size=2).execution_options(
+        self.reader = engine(settings.database_url, f"{name} reader", ca_file, 2, READ_S_MAX).execution_options(
             isolation_level="REPEATABLE READ", postgresql_readonly=True
         )
         self.metrics = Metrics()
