@@ -28,10 +28,13 @@ def saga_mismatches(books: Books) -> Iterator[Mismatch]:
     operations = {each.operation_id: each for each in books.users.operations}
     orders = {each.order_id: each for each in books.orders}
     redemptions = {each.redemption_id: each for each in books.promos.redemptions}
+    # An id that a client gave to operations of two kinds is no saga of both.
+    reservations = {saga: each for saga, each in operations.items() if each.kind in ("reserve", None)}
+    effects = {saga: each for saga, each in operations.items() if each.kind in ("multiply", "bonus", None)}
     for order in books.orders:
-        yield from _order(order, operations.get(order.order_id), books)
+        yield from _order(order, reservations.get(order.order_id), books)
     for redemption in books.promos.redemptions:
-        yield from _redemption(redemption, operations.get(redemption.redemption_id), books)
+        yield from _redemption(redemption, effects.get(redemption.redemption_id), books)
     for operation in books.users.operations:
         what = None
         if operation.kind == "reserve" and operation.operation_id not in orders:

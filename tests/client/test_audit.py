@@ -178,6 +178,13 @@ def test_services_that_disagree_on_how_a_saga_ended_are_found(books: Books, saga
     assert {mismatch.saga for mismatch in saga_mismatches(books)} == sagas
 
 
+def test_an_id_that_a_client_gave_to_a_credit_and_to_an_order_is_no_disagreement() -> None:
+    cancelled = OrderRow(CREDIT, "bob", 0, "cancelled", NOW)
+    refused = replace(REDEMPTION, redemption_id=CREDIT, account_id="bob", state="refused", added=None)
+    books = replace(BOOKS, orders=(*ORDERS, cancelled), promos=replace(PROMOS, redemptions=(REDEMPTION, refused)))
+    assert list(saga_mismatches(books)) == []
+
+
 @pytest.mark.parametrize(("late_s", "found"), [(-1, False), (30, False), (61, True)])
 def test_a_release_on_its_way_is_in_flight_until_long_after_its_deadline(late_s: int, found: bool) -> None:
     books = with_operation(state="reserved", pending=True, deadline=NOW - timedelta(seconds=late_s))
