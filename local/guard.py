@@ -17,6 +17,7 @@ from pathlib import Path
 from local.account import temporary_folder
 from local.certificate import Certificate
 from local.parts import Parts
+from local.postgres import Postgres
 from local.processes import Process
 from local.sources import PROJECT
 
@@ -29,6 +30,16 @@ def throwaway_parts(settings: Mapping[str, str], certificate: Certificate | None
         parts = Parts(folder, settings, fsync=False, certificate=certificate)
         parts.start()
         yield parts
+
+
+@contextmanager
+def throwaway_postgres(settings: Mapping[str, str]) -> Iterator[Postgres]:
+    """A cluster alone, in the same way."""
+    folder = temporary_folder()
+    with _guarded(folder):
+        cluster = Postgres(folder, settings, fsync=False)
+        cluster.start()
+        yield cluster
 
 
 @contextmanager

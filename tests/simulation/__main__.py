@@ -90,7 +90,7 @@ def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -
             for planned, violation in tally.failed[:FAILURES_MAX]:
                 _print_failure(planned, violation, quiet, started.run, " --tier database")
             _print_tally(tally)
-            out.print(f"{tally.runs / (time.monotonic() - began):,.0f} runs a second in {processes} processes")
+            out.print(f"{tally.runs / (time.monotonic() - began):,.1f} runs a second in {processes} processes")
             if not quiet:
                 figure, seeds = f"{tally.runs}, {len(tally.failed)}", f"{chunk[0].seed}:{chunk[-1].seed + 1}"
                 record("simulated runs on a database, anomalies", figure, seeds)

@@ -71,7 +71,12 @@ class _Exchange:
     channel: Channel
 
     async def publish(
-        self, message: aio_pika.Message, routing_key: str, *, mandatory: bool = True, timeout: float | None = None  # noqa: ASYNC109
+        self,
+        message: aio_pika.Message,
+        routing_key: str,
+        *,
+        mandatory: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109
     ) -> None:
         headers = {key: str(value) for key, value in message.headers.items()}
         self.channel.publish(Sent(self.name, routing_key, message.content_type or "", message.body, headers, mandatory))

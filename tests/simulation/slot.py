@@ -63,7 +63,9 @@ class Ids:
 
 @dataclass
 class Store:
-    """One service's database. `engine`: what the service works with. `own`: a connection of the simulation's."""
+    """One service's database. `engine`: what the service works with. `own`: a connection of the simulation's, which
+    `emptying` empties it by.
+    """
 
     service: Service
     clock: Clock
@@ -71,7 +73,7 @@ class Store:
     own: Connection
     metrics: Metrics = field(default_factory=Metrics)
     tracer: Tracer = field(default_factory=lambda: Tracer(None, ""))
-    _tables: str = ""
+    emptying: str = ""
 
     async def next_due(self) -> datetime | None:
         """When work falls due next."""
@@ -85,7 +87,7 @@ class Store:
 
     async def empty(self) -> None:
         """Delete all rows."""
-        await self.own.execute(self._tables)
+        await self.own.execute(self.emptying)
 
 
 class Slot:
@@ -196,7 +198,7 @@ async def _open(stack: AsyncExitStack, service: Service, url: str) -> Store:
     ]
     await own.execute("SET session_replication_role = replica")
     empty = "; ".join(f'DELETE FROM "{table}"' for table in tables if table != "alembic_version")
-    return Store(service, clock, engine, own, _tables=empty)
+    return Store(service, clock, engine, own, emptying=empty)
 
 
 def _on_the_clock(clock: Clock) -> type[Connection]:

@@ -10,9 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from multiprocessing.queues import Queue
 
-from local.account import temporary_folder
-from local.guard import _guarded
-from local.postgres import Postgres
+from local.guard import throwaway_postgres
 from local.sources import PROJECT
 from provision import secrets
 from tests.simulation.on_a_database import compared
@@ -43,10 +41,7 @@ class Workers:
 @contextmanager
 def workers(processes: int) -> Iterator[Workers]:
     """So many processes, with a cluster that is gone afterwards."""
-    folder = temporary_folder()
-    with _guarded(folder):
-        cluster = Postgres(folder, secrets.ensure(PROJECT / ".env"), fsync=False)
-        cluster.start()
+    with throwaway_postgres(secrets.ensure(PROJECT / ".env")) as cluster:
         places = [Place(cluster.admin_url, f"simulated_{number}_") for number in range(processes)]
         asyncio.run(_make(places))
         context = multiprocessing.get_context("spawn")
