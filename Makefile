@@ -1,7 +1,7 @@
 # Every target does its own set-up. Needs only make and Python 3.11 or later (PYTHON=... names one).
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup env demo test lint format up down test-compose lock simulate faults model mutate prove sbom audit-dependencies
+.PHONY: help setup env demo test lint format up down test-compose lock simulate faults model mutate prove sbom advisories
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -35,7 +35,7 @@ simulate: $(VENV)/.ready ## Simulate the whole system, one run for each of SEEDS
 	@$(PY) -m tests.simulation $(or $(SEEDS),0:1000) $(WITH)
 
 faults: $(VENV)/.ready ## Kill, cut, stop, fill and flood real processes with sagas in flight
-	@$(BIN)/pytest -s tests/faults
+	@$(BIN)/pytest -s --show-capture=no tests/faults
 
 model: $(VENV)/.ready ## Visit every state of the protocol's model, and catch each of its broken rules
 	@$(PY) -m model $(WITH)
@@ -45,6 +45,13 @@ mutate: $(VENV)/.ready ## Change the pure modules in every small way, and see a 
 
 prove: $(VENV)/.ready ## Measure the long figures of docs/evidence.md, in pieces that are each done once
 	@$(PY) -m tests.prove $(WITH)
+
+sbom: $(VENV)/.ready ## Make the bill of materials from run.lock
+	@$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON --pyproject pyproject.toml -o docs/sbom.cdx.json \
+	  requirements/run.lock
+
+advisories: $(VENV)/.ready ## Look up known vulnerabilities of what is locked, or say that they were not looked up
+	@$(PY) -m local.advisories
 
 test-compose: $(VENV)/.ready ## Run the tests of the whole system on compose.yaml
 	@$(PY) -m local.compose
