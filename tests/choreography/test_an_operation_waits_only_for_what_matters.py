@@ -12,6 +12,8 @@ async def test_a_doubling_waits_for_the_reservations_ahead_of_it_and_says_so(wor
     first = await world.client.place_order(account, item)
     second = await world.client.place_order(account, item)
     redemption = await world.client.redeem_promo(account, code)
+    for order in (first, second):
+        await world.standing(account, order.id, "reserved")
     waiting = await world.standing(account, redemption.id, "waiting")
     assert set(waiting.waits_for) == {first.id, second.id}
     view = await world.show(account)
