@@ -291,11 +291,6 @@ def _expired(at: Situation, fact: Fact) -> Step:
     return _fail(at, "reservation_expired")
 
 
-def _overdue(at: Situation, fact: Fact) -> Step:
-    """The clock was asked too early: the deadline that passed has its effect before any move."""
-    return Step(at.order, at.item)
-
-
 def _place_overdue(at: Situation, fact: Fact) -> Step:
     """Ask for the coins again, for the time that is left, and with the same places in `after`."""
     assert at.order.deadline is not None
@@ -349,7 +344,7 @@ def _cancel_refused(at: Situation, fact: CancelOrder, reason: str) -> Step:
 
 
 def _ignore(at: Situation, fact: Fact) -> Step:
-    """Late or doubled: the order has moved on."""
+    """Late or doubled: the order has moved on. Or early: a deadline that passed has its effect before any move."""
     return Step(at.order, at.item)
 
 
@@ -381,7 +376,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _expired,
         FulfilmentAccepted: _accept_early,
         FulfilmentRejected: _reject,
-        OrderDeadlinePassed: _overdue,
+        OrderDeadlinePassed: _ignore,
         AnswerOverdue: _place_overdue,
     },
     "reserved": {
@@ -394,7 +389,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _expired,
         FulfilmentAccepted: _accept,
         FulfilmentRejected: _reject,
-        OrderDeadlinePassed: _overdue,
+        OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
     },
     "confirmed": {

@@ -17,6 +17,7 @@ import pytest
 from contracts.base import COINS_MAX, Fact
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
 from contracts.events import (
+    CancelRefused,
     CoinsCaptured,
     CoinsExpired,
     CoinsRefused,
@@ -44,34 +45,34 @@ ID = UUID(int=7)
 EARLIER = UUID(int=6)
 
 INSTANT = """
-event      | unknown             | placed                        | confirmed                  | completed             | failed                | cancelled
-place      | placed order.placed | .                | .          | = order.completed     | = order.failed        | = order.cancelled
-cancel     | cancelled order.cancelled | cancelled order.cancelled | = order.cancel_refused   | = order.cancel_refused | = order.cancel_refused | = order.cancelled
-reserved   | !                   | confirmed order.confirmed stock- | .                       | .                     | = order.failed        | = order.cancelled
-refused    | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
-captured   | !                   | !                             | completed order.completed  | .                     | !                     | !
-released   | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
-expired    | .                   | failed order.failed           | failed order.failed stock+ | !                     | .                     | .
-accepted   | !                   | !                             | .                          | .                     | = order.failed        | = order.cancelled
-rejected   | !                   | !                             | !                          | !                     | .                     | .
-deadline   | .                   | .                             | .                          | .                     | .                     | .
-overdue    | .                   | = order.placed (again)        | = order.confirmed (again)  | .                     | .                     | .
+event      | unknown                   | placed                           | confirmed                  | completed              | failed                 | cancelled
+place      | placed order.placed       | .                                | .                          | = order.completed      | = order.failed         | = order.cancelled
+cancel     | cancelled order.cancelled | cancelled order.cancelled        | = order.cancel_refused     | = order.cancel_refused | = order.cancel_refused | = order.cancelled
+reserved   | !                         | confirmed order.confirmed stock- | .                          | .                      | = order.failed         | = order.cancelled
+refused    | .                         | failed order.failed              | failed order.failed stock+ | !                      | .                      | .
+captured   | !                         | !                                | completed order.completed  | .                      | !                      | !
+released   | .                         | failed order.failed              | failed order.failed stock+ | !                      | .                      | .
+expired    | .                         | failed order.failed              | failed order.failed stock+ | !                      | .                      | .
+accepted   | !                         | !                                | .                          | .                      | = order.failed         | = order.cancelled
+rejected   | !                         | !                                | !                          | !                      | .                      | .
+deadline   | .                         | .                                | .                          | .                      | .                      | .
+overdue    | .                         | = order.placed (again)           | = order.confirmed (again)  | .                      | .                      | .
 """  # noqa: E501
 
 EXTERNAL = """
-event      | placed                         | reserved                  | confirmed
-place      | .                 | .            | .
-cancel     | cancelled order.cancelled      | cancelled order.cancelled | = order.cancel_refused
-reserved   | reserved fulfilment.requested  | .                         | .
-refused    | failed order.failed            | failed order.failed       | failed order.failed
-captured   | !                              | !                         | completed order.completed
-released   | failed order.failed            | failed order.failed       | failed order.failed
-expired    | failed order.failed            | failed order.failed       | failed order.failed
-accepted   | = (remembered)                 | confirmed order.confirmed | .
-rejected   | failed order.failed            | failed order.failed       | !
-deadline   | .                              | .                         | .
-overdue    | = order.placed (again)         | .                         | = order.confirmed (again)
-"""
+event      | placed                         | reserved                  | confirmed                 | completed             | failed                | cancelled
+place      | .                              | .                         | .                         | = order.completed     | = order.failed        | = order.cancelled
+cancel     | cancelled order.cancelled      | cancelled order.cancelled | = order.cancel_refused    | = order.cancel_refused | = order.cancel_refused | = order.cancelled
+reserved   | reserved fulfilment.requested  | .                         | .                         | .                     | = order.failed        | = order.cancelled
+refused    | failed order.failed            | failed order.failed       | failed order.failed       | !                     | .                     | .
+captured   | !                              | !                         | completed order.completed | .                     | !                     | !
+released   | failed order.failed            | failed order.failed       | failed order.failed       | !                     | .                     | .
+expired    | failed order.failed            | failed order.failed       | failed order.failed       | !                     | .                     | .
+accepted   | = (remembered)                 | confirmed order.confirmed | .                         | .                     | = order.failed        | = order.cancelled
+rejected   | failed order.failed            | failed order.failed       | !                         | !                     | .                     | .
+deadline   | .                              | .                         | .                         | .                     | .                     | .
+overdue    | = order.placed (again)         | .                         | = order.confirmed (again) | .                     | .                     | .
+"""  # noqa: E501
 
 EVENTS: dict[str, Fact] = {
     "place": PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=2),
@@ -93,10 +94,9 @@ def situation(state: str, fulfilment: str, stock: int = 5) -> Situation:
     if state == "unknown":
         return Situation(Order(ID), item, NOW)
     deadline = NOW + timedelta(seconds=60) if state in ("placed", "reserved") else None
-    order = Order(ID, "a", "sword", 2, 20, fulfilment, state, None, deadline, NOW)  # type: ignore[arg-type]
-    if state in ("placed", "confirmed"):
-        order = replace(order, after=(EARLIER,), ask_again_at=NOW)
-    return Situation(order, item, NOW)
+    reason = "broken" if state == "failed" else None
+    order = Order(ID, "a", "sword", 2, 20, fulfilment, state, reason, deadline, NOW)  # type: ignore[arg-type]
+    return Situation(replace(order, after=(EARLIER,), ask_again_at=NOW), item, NOW)
 
 
 def cells(table: str, fulfilment: str) -> list[tuple[str, str, str, str]]:
@@ -177,18 +177,65 @@ def test_an_acceptance_before_the_reservation_is_used_when_the_coins_are_there()
     assert told(Situation(early.order, early.item, NOW), step) == "confirmed order.confirmed"
 
 
-def test_a_strangers_cancel_neither_cancels_nor_leaves_a_tombstone_for_another_account() -> None:
+def test_a_strangers_cancel_leaves_no_tombstone_for_another_account() -> None:
     stranger = CancelOrder(order_id=ID, account_id="b")
-    assert decide(situation("placed", "instant"), stranger).order.state == "placed"
     tombstone = decide(Situation(Order(ID), None, NOW), stranger)
     step = decide(Situation(tombstone.order, situation("unknown", "instant").item, NOW), EVENTS["place"])
     assert step.order.state == "placed"
 
 
-def test_the_same_id_for_another_order_contradicts() -> None:
-    other = PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=3)
-    with pytest.raises(Contradiction, match="use a new id"):
-        decide(situation("reserved", "external"), other)
+@pytest.mark.parametrize("state", get_args(State)[1:])
+@pytest.mark.parametrize(
+    "other",
+    [
+        PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=3),
+        PlaceOrder(order_id=ID, account_id="a", item="shield", quantity=2),
+        PlaceOrder(order_id=ID, account_id="b", item="sword", quantity=2),
+    ],
+)
+def test_the_same_id_for_another_order_contradicts(state: str, other: PlaceOrder) -> None:
+    with pytest.raises(Contradiction, match=f"{ID} was used for another order; use a new id"):
+        decide(situation(state, "external"), other)
+
+
+@pytest.mark.parametrize("event", ["reserved", "captured", "accepted", "rejected"])
+def test_what_nobody_ordered_contradicts_and_is_told_so(event: str) -> None:
+    with pytest.raises(Contradiction, match=f"{EVENTS[event].type} for order {ID}, which is unknown"):
+        decide(situation("unknown", "instant"), EVENTS[event])
+
+
+@pytest.mark.parametrize("state", get_args(State)[1:])
+def test_a_strangers_cancel_changes_nothing_and_is_told_nothing(state: str) -> None:
+    at = situation(state, "external")
+    step = decide(at, CancelOrder(order_id=ID, account_id="b"))
+    assert step == Step(at.order, at.item, (CancelRefused(order_id=ID, account_id="b", reason="other_account"),))
+
+
+REASONS = {
+    "refused": "insufficient_coins",
+    "released": "reservation_released",
+    "expired": "reservation_expired",
+    "rejected": "broken",
+}
+
+
+@pytest.mark.parametrize("state", ["placed", "reserved", "confirmed"])
+@pytest.mark.parametrize(("event", "reason"), REASONS.items())
+def test_a_failed_order_says_why(state: str, event: str, reason: str) -> None:
+    if (state, event) == ("confirmed", "rejected"):
+        with pytest.raises(Contradiction):
+            decide(situation(state, "external"), EVENTS[event])
+        return
+    step = decide(situation(state, "external"), EVENTS[event])
+    assert (step.order.reason, step.order.deadline) == (reason, None)
+    assert step.facts == (OrderFailed(order_id=ID, account_id="a", reason=reason),)
+
+
+@pytest.mark.parametrize("event", ["place", "reserved", "accepted"])
+def test_how_an_order_failed_is_said_again_as_it_was(event: str) -> None:
+    at = situation("failed", "external")
+    again = Step(at.order, at.item, (OrderFailed(order_id=ID, account_id="a", reason="broken"),))
+    assert decide(at, EVENTS[event]) == again
 
 
 def test_the_coins_are_asked_for_again_for_the_time_that_is_left_and_with_the_same_places() -> None:

@@ -59,11 +59,8 @@ def situation(state: str) -> Situation:
     added = 30 if state == "redeemed" else None
     reason = "unknown_account" if state == "refused" else None
     redemption = Redemption(ID, "a", "X2", state, reason, added, NOW)  # type: ignore[arg-type]
-    if state == "claimed":
-        until = NOW + timedelta(seconds=60)
-        redemption = replace(
-            redemption, effect=Multiply(factor=2), wait_until=until, after=(EARLIER,), ask_again_at=NOW
-        )
+    until = NOW + timedelta(seconds=60)
+    redemption = replace(redemption, effect=Multiply(factor=2), wait_until=until, after=(EARLIER,), ask_again_at=NOW)
     return Situation(redemption, PROMO, taken=False, now=NOW, code_hash="X2")
 
 

@@ -1,0 +1,173 @@
+"""Each move of an order and of a redemption, compared whole: everything that is kept, and everything that is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from contracts.base import COINS_MAX
+from contracts.commands import CancelOrder, Multiply, PlaceOrder, RedeemPromo
+from contracts.events import (
+    CancelRefused,
+    FulfilmentRequested,
+    OrderCancelled,
+    OrderCompleted,
+    OrderConfirmed,
+    OrderFailed,
+    OrderPlaced,
+    PromoClaimed,
+    PromoRedeemed,
+    PromoRefused,
+)
+from order_service import order as orders
+from order_service.order import Contradiction, Item, Order
+from promo_service import promo as promos
+from promo_service.promo import Redemption
+from tests.domain import test_order, test_promo
+from tests.domain.test_order import EARLIER, EVENTS, ID, NOW
+
+SWORD = Item("sword", 10, 5, "external")
+PLACE = PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=2, deadline_s=60, after=(EARLIER,))
+PLACED = Order(
+    ID, "a", "sword", 2, 20, "external", "placed", None, NOW + timedelta(seconds=60), NOW, trace="t", after=(EARLIER,)
+)
+ASKED = replace(PLACED, ask_again_at=NOW + timedelta(seconds=30))
+TOLD = {"order_id": ID, "account_id": "a"}
+
+
+def at(order: Order, item: Item | None = SWORD) -> orders.Situation:
+    return orders.Situation(order, item, NOW)
+
+
+@pytest.mark.parametrize("known", [Order(ID, trace="t"), Order(ID, "b", state="cancelled", reason="x", trace="t")])
+def test_an_order_is_placed_where_nothing_is_known_but_anothers_tombstone(known: Order) -> None:
+    asked = OrderPlaced(order_id=ID, account_id="a", amount=20, hold_s=60, after=(EARLIER,))
+    assert orders.decide(at(known), PLACE) == orders.Step(ASKED, SWORD, (asked,))
+
+
+def test_an_order_that_names_no_deadline_has_the_services() -> None:
+    patient = replace(at(Order(ID)), deadline_s=7.0)
+    step = orders.decide(patient, PLACE.model_copy(update={"deadline_s": None}))
+    assert step.order.deadline == NOW + timedelta(seconds=7)
+
+
+def test_an_order_may_cost_all_the_coins_there_can_be() -> None:
+    step = orders.decide(at(Order(ID), Item("sword", COINS_MAX // 2, 5, "instant")), PLACE)
+    assert step.order.state == "placed"
+    exactly = PLACE.model_copy(update={"quantity": 1})
+    assert orders.decide(at(Order(ID), Item("sword", COINS_MAX, 5, "instant")), exactly).order.amount == COINS_MAX
+
+
+def test_the_last_goods_are_sold() -> None:
+    few = Item("sword", 10, 2, "instant")
+    confirmed = replace(ASKED, state="confirmed", fulfilment="instant", deadline=None, after=())
+    step = orders.decide(at(replace(ASKED, fulfilment="instant"), few), EVENTS["reserved"])
+    assert step == orders.Step(confirmed, replace(few, stock=0), (OrderConfirmed(**TOLD),))
+
+
+def test_whoever_fulfils_is_asked_and_the_order_is_confirmed_when_they_accept() -> None:
+    step = orders.decide(at(ASKED), EVENTS["reserved"])
+    reserved = replace(PLACED, state="reserved", after=())
+    asked = FulfilmentRequested(**TOLD, item="sword", quantity=2, deadline=NOW + timedelta(seconds=60))
+    assert step == orders.Step(reserved, SWORD, (asked,))
+    confirmed = replace(ASKED, state="confirmed", deadline=None, after=())
+    assert orders.decide(at(reserved), EVENTS["accepted"]) == orders.Step(confirmed, SWORD, (OrderConfirmed(**TOLD),))
+    completed = replace(confirmed, state="completed", ask_again_at=None)
+    assert orders.decide(at(confirmed), EVENTS["captured"]) == orders.Step(completed, SWORD, (OrderCompleted(**TOLD),))
+
+
+def test_an_order_that_ends_without_effect_has_no_deadline_and_asks_nothing() -> None:
+    over = replace(PLACED, deadline=None, after=())
+    cancelled = orders.Step(replace(over, state="cancelled"), SWORD, (OrderCancelled(**TOLD),))
+    assert orders.decide(at(ASKED), EVENTS["cancel"]) == cancelled
+    failed = replace(over, state="failed", reason="insufficient_coins")
+    told = OrderFailed(**TOLD, reason="insufficient_coins")
+    assert orders.decide(at(ASKED), EVENTS["refused"]) == orders.Step(failed, SWORD, (told,))
+
+
+def test_the_tombstone_of_an_order_says_whose_and_since_when() -> None:
+    tombstone = Order(ID, "a", state="cancelled", placed_at=NOW, trace="t")
+    step = orders.decide(at(Order(ID, trace="t"), None), CancelOrder(order_id=ID, account_id="a"))
+    assert step == orders.Step(tombstone, None, (OrderCancelled(**TOLD),))
+
+
+@pytest.mark.parametrize("state", ["confirmed", "completed", "failed"])
+def test_a_cancel_that_comes_too_late_is_told_what_became_of_the_order(state: str) -> None:
+    before = test_order.situation(state, "external")
+    told = CancelRefused(**TOLD, reason=state)
+    assert orders.decide(before, EVENTS["cancel"]) == orders.Step(before.order, before.item, (told,))
+
+
+@pytest.mark.parametrize("state", ["placed", "reserved"])
+@pytest.mark.parametrize("event", ["accepted", "rejected"])
+def test_nobody_answers_for_goods_that_are_in_stock(state: str, event: str) -> None:
+    with pytest.raises(Contradiction, match=f"{ID} is fulfilled from stock, .* {EVENTS[event].type} "):
+        orders.decide(test_order.situation(state, "instant"), EVENTS[event])
+
+
+def test_a_failure_is_said_again_though_nobody_noted_why() -> None:
+    unknown = replace(ASKED, state="failed", reason=None)
+    assert orders.decide(at(unknown), EVENTS["accepted"]).facts == (OrderFailed(**TOLD, reason="failed"),)
+    refused = replace(test_promo.situation("refused").redemption, reason=None)
+    step = promos.decide(replace(test_promo.situation("refused"), redemption=refused), test_promo.EVENTS["redeem"])
+    assert step.facts == (PromoRefused(redemption_id=ID, account_id="a", reason="refused"),)
+
+
+REDEEM = RedeemPromo(redemption_id=ID, account_id="a", code="X2", wait_s=60, after=(EARLIER,))
+CLAIMED = Redemption(
+    ID,
+    "a",
+    "X2",
+    "claimed",
+    claimed_at=NOW,
+    trace="t",
+    effect=Multiply(factor=2),
+    wait_until=NOW + timedelta(seconds=60),
+    after=(EARLIER,),
+    ask_again_at=NOW + timedelta(seconds=30),
+)
+ONCE = test_promo.PROMO
+TWICE = replace(ONCE, uses=2)
+
+
+def having(redemption: Redemption, promo: promos.Promo | None = TWICE) -> promos.Situation:
+    return promos.Situation(redemption, promo, taken=False, now=NOW, code_hash="X2")
+
+
+def test_a_redemption_is_claimed_with_one_use_of_its_code() -> None:
+    step = promos.decide(having(Redemption(ID, trace="t"), ONCE), REDEEM)
+    asked = PromoClaimed(redemption_id=ID, account_id="a", effect=Multiply(factor=2), wait_s=60, after=(EARLIER,))
+    assert step == promos.Step(CLAIMED, TWICE, (asked,))
+
+
+def test_a_redemption_that_names_no_limit_waits_as_long_as_the_service_says() -> None:
+    patient = replace(having(Redemption(ID)), wait_s=7.0)
+    step = promos.decide(patient, REDEEM.model_copy(update={"wait_s": None}))
+    assert step.redemption.wait_until == NOW + timedelta(seconds=7)
+
+
+def test_a_redemption_that_took_effect_keeps_what_was_added() -> None:
+    redeemed = replace(CLAIMED, state="redeemed", added=30, after=(), ask_again_at=None)
+    told = PromoRedeemed(redemption_id=ID, account_id="a", added=30)
+    assert promos.decide(having(CLAIMED), test_promo.EVENTS["multiplied"]) == promos.Step(redeemed, TWICE, (told,))
+    assert promos.decide(having(CLAIMED), test_promo.EVENTS["credited"]) == promos.Step(redeemed, TWICE, (told,))
+    assert promos.decide(having(redeemed), test_promo.EVENTS["redeem"]) == promos.Step(redeemed, TWICE, (told,))
+
+
+@pytest.mark.parametrize(("before", "after"), [(TWICE, ONCE), (None, None)])
+def test_a_redemption_that_was_refused_gives_back_one_use_if_the_code_is_still_there(
+    before: promos.Promo | None, after: promos.Promo | None
+) -> None:
+    refused = replace(CLAIMED, state="refused", reason="unknown_account", after=(), ask_again_at=None)
+    told = PromoRefused(redemption_id=ID, account_id="a", reason="unknown_account")
+    step = promos.decide(having(CLAIMED, before), test_promo.EVENTS["refused"])
+    assert step == promos.Step(refused, after, (told,))
+
+
+@pytest.mark.parametrize("unknown", ["ask_again_at", "wait_until"])
+def test_what_was_never_asked_with_a_time_is_not_asked_again(unknown: str) -> None:
+    redemption = replace(CLAIMED, ask_again_at=NOW)
+    redemption = replace(redemption, **{unknown: None})  # type: ignore[arg-type]
+    assert promos.decide(having(redemption), test_promo.EVENTS["overdue"]) == promos.Step(redemption, TWICE)
