@@ -62,7 +62,7 @@ async def _shift(stage: Detour, end: float, seed: int, soaked: Soaked) -> None:
             proxy.heal()
             proxy.cut()
         assert mischief.wrong == []
-        await traffic.settled(f"soak, seed {seed}")
+        await traffic.settled(f"soak, seed {seed}", strangers=True)
         soaked.sagas += traffic.sagas
         for name, times in mischief.done.items():
             soaked.faults[name] = soaked.faults.get(name, 0) + times

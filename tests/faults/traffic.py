@@ -104,16 +104,18 @@ class Traffic:
         await asyncio.wait(self._tasks, timeout=DEADLINE_S_MAX + GRACE_S)
         return asyncio.get_running_loop().time() - began
 
-    async def settled(self, fault: str) -> None:
+    async def settled(self, fault: str, strangers: bool = False) -> None:
         """The fault is over, and nobody touches the system: every saga ends in time, and nothing is found wrong.
 
-        Prints what was done, and fails with all that is found.
+        Prints what was done, and fails with all that is found. Where `strangers` sent messages too, only dead letters of
+        this traffic count.
         """
+        among = self.name if strangers else ""
         settled_s = await self.ended()
         found = [f"{what} {saga} is still open" for saga, what in self.open.items()]
         found += [f"shoppers wait after {settled_s:.0f} s" for task in self._tasks if not task.done()]
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
-        found += self.wrong + await findings(self.stage, self.client, self.operator, self.told)
+        found += self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
         print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
         assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
 

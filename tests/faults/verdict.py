@@ -18,13 +18,21 @@ from tests.faults.stage import Stage
 REST_S_MAX = 10.0
 
 
-async def findings(stage: Stage, client: Client, operator: Client, told: Mapping[UUID, Ending]) -> list[str]:
-    """All that is wrong at a stage whose sagas have ended; `told` is how, as clients heard."""
+async def findings(
+    stage: Stage, client: Client, operator: Client, told: Mapping[UUID, Ending], among: str = ""
+) -> list[str]:
+    """All that is wrong at a stage whose sagas have ended; `told` is how, as clients heard.
+
+    With `among`, strangers sent messages too: a dead letter counts if it holds that word or the id of a saga.
+    """
     found = await stage.unhealthy(REST_S_MAX)
     for service in SERVICES:
         found += await _left(service, client, operator)
+    words = [among.encode(), *(str(saga).encode() for saga in told)] if among else [b""]
     found += [
-        f"dead letter of {each.service or 'nobody'}: {each.reason}" for each in await dead.letters(operator.connection)
+        f"dead letter of {each.service or 'nobody'}: {each.reason}"
+        for each in await dead.letters(operator.connection)
+        if any(word in each.body for word in words)
     ]
     url = stage.env["HOLDFAST_AUDIT_DATABASE_URL"]
     report = await audit.audit(url)
