@@ -107,8 +107,8 @@ class Traffic:
     async def settled(self, fault: str, strangers: bool = False) -> None:
         """The fault is over, and nobody touches the system: every saga ends in time, and nothing is found wrong.
 
-        Prints what was done, and fails with all that is found. Where `strangers` sent messages too, only dead letters of
-        this traffic count.
+        Prints what was done, and fails with all that is found. Where `strangers` sent messages too, only dead letters
+        of this traffic count.
         """
         among = self.name if strangers else ""
         settled_s = await self.ended()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -29,7 +31,8 @@ out = Console(highlight=False, soft_wrap=True)
 FAILURES_MAX = 3
 """After so many, the rest is not run."""
 
-
+MEMORY_CHUNK = 100
+"""Seeds of the memory tier that a process takes at a time."""
 DATABASE_CHUNK = 5000
 """Seeds of the database tier whose figure is recorded together."""
 
@@ -49,7 +52,7 @@ def main(
     only: Annotated[str, typer.Option(help="numbers of the sagas to run; else all")] = "",
     trace: Annotated[bool, typer.Option(help="print what happens")] = False,
     tier: Annotated[Tier, typer.Option(help="where the services keep their state")] = Tier.MEMORY,
-    processes: Annotated[int, typer.Option(help="of the database tier", min=1)] = 1,
+    processes: Annotated[int, typer.Option(help="that share the runs", min=1)] = 1,
 ) -> None:
     """Simulate the whole system, one run for each seed, and check each against one serial program."""
     first, last = _range(seeds)
@@ -57,21 +60,31 @@ def main(
         plans = [_only(small(_planned(seed, mode, faults, "")), only) for seed in range(first, last)]
         _on_databases(plans, bool(only), processes, trace)
         return
-    tally, began = Tally(), time.process_time()
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"seeds {first}:{last}", total=last - first)
+    if trace:
         for seed in range(first, last):
-            planned = _planned(seed, mode, faults, only)
-            done = run(planned, trace)
-            tally.add(planned, done)
-            progress.advance(task)
-            if trace:
-                _print_trace(done)
+            _print_trace(run(_planned(seed, mode, faults, only), traced=True))
+    parts = [range(part, min(part + MEMORY_CHUNK, last)) for part in range(first, last, MEMORY_CHUNK)]
+    tally = Tally()
+    with ProcessPoolExecutor(processes) as pool, Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"seeds {first}:{last}", total=last - first)
+        for part in pool.map(partial(_in_memory, mode=mode, faults=faults, only=only), parts):
+            tally.merge(part)
+            progress.advance(task, part.runs)
             if len(tally.failed) >= FAILURES_MAX:
+                pool.shutdown(cancel_futures=True)
                 break
-    _report(tally, time.process_time() - began, f"{first}:{last}", quiet=bool(only))
+    _report(tally, f"{first}:{last}", quiet=bool(only))
     if tally.failed:
         sys.exit(1)
+
+
+def _in_memory(seeds: Iterable[int], mode: str, faults: str, only: str) -> Tally:
+    tally, began = Tally(), time.process_time()
+    for seed in seeds:
+        planned = _planned(seed, mode, faults, only)
+        tally.add(planned, run(planned))
+    tally.cpu_s = time.process_time() - began
+    return tally
 
 
 def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -> None:
@@ -118,11 +131,11 @@ def _only(planned: Plan, only: str) -> Plan:
     return replace(planned, sagas=tuple(saga for saga in planned.sagas if saga.number in numbers))
 
 
-def _report(tally: Tally, cpu_s: float, seeds: str, quiet: bool) -> None:
-    for planned, violation in tally.failed:
+def _report(tally: Tally, seeds: str, quiet: bool) -> None:
+    for planned, violation in tally.failed[:FAILURES_MAX]:
         _print_failure(planned, violation, quiet)
     _print_tally(tally)
-    out.print(f"{tally.sagas / cpu_s * 60:,.0f} sagas a minute on one core")
+    out.print(f"{tally.sagas / tally.cpu_s * 60:,.0f} sagas a minute on one core")
     if not quiet:
         record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
         record("histories put in a serial order", f"{tally.searched}", seeds)

@@ -12,12 +12,15 @@ from tests.simulation.pure import Run
 
 @dataclass
 class Tally:
-    """`searched`: accounts whose answers were put in a serial order. `failed`: each with the first that is wrong."""
+    """`searched`: accounts whose answers were put in a serial order. `cpu_s`: what the runs took of one core. `failed`:
+    each with the first that is wrong.
+    """
 
     runs: int = 0
     sagas: int = 0
     deliveries: int = 0
     searched: int = 0
+    cpu_s: float = 0.0
     faults: Counter[str] = field(default_factory=Counter)
     failed: list[tuple[Plan, Violation]] = field(default_factory=list)
 
@@ -37,5 +40,6 @@ class Tally:
         self.sagas += other.sagas
         self.deliveries += other.deliveries
         self.searched += other.searched
+        self.cpu_s += other.cpu_s
         self.faults.update(other.faults)
         self.failed += other.failed
