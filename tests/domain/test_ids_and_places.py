@@ -9,6 +9,7 @@ import pytest
 
 from contracts.base import Fact
 from contracts.events import CoinsRefused, OperationKind
+from tests.domain.moves import play_table
 from user_service.account import Account, Limits, arrive, open_account, release
 from user_service.handlers import ORDERS, PROMOS
 from user_service.operation import Operation
@@ -64,3 +65,27 @@ def test_a_place_that_was_kept_further_back_moves_before_the_one_that_names_it()
     assert [operation.place for operation in log.log] == sorted(operation.place for operation in log.log)
     settled, _ = come(log, B, "credit", 5)
     assert (settled.balance, settled.log) == ((1 + 5) * 2 * 3 + 1, ())
+
+
+def test_what_a_named_one_may_bring_is_reckoned_at_its_place() -> None:
+    """Two doublings behind it would make too much of it, though it is little itself."""
+    play_table("""
+        0  open                          -> opened
+        0  credit   c 1                  -> c credited 1
+        1  multiply m 2 after x          -> m waits at 1 for x
+        1  multiply n 2                  -> n waits at 2 for x,m
+        2  credit   x 2251799813685248   -> x refused balance_limit; m multiplied by 2 +1; n multiplied by 2 +2
+    """)
+
+
+def test_what_comes_last_is_reckoned_last() -> None:
+    """Doubled after the credit it would be one coin too many; before it, all is well."""
+    play_table("""
+        0  open                          -> opened
+        0  credit   c 4503599627370495   -> c credited 4503599627370495
+        1  reserve  a 1 for 60           -> a reserved 1 until 61
+        1  multiply m 2 for 30           -> m waits at 1 for a until 31
+        2  credit   d 1                  -> d credited 1
+        3  release  a                    -> a released 1; m multiplied by 2 +4503599627370495
+           balance 9007199254740991 | 9007199254740991..9007199254740991 |
+    """)
