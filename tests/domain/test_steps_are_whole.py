@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,7 @@ PLACED = Order(
     ID, "a", "sword", 2, 20, "external", "placed", None, NOW + timedelta(seconds=60), NOW, trace="t", after=(EARLIER,)
 )
 ASKED = replace(PLACED, ask_again_at=NOW + timedelta(seconds=30))
-TOLD = {"order_id": ID, "account_id": "a"}
+TOLD: dict[str, Any] = {"order_id": ID, "account_id": "a"}
 
 
 def at(order: Order, item: Item | None = SWORD) -> orders.Situation:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
 KILLED = {1, 3}
@@ -37,11 +38,12 @@ class Outcome:
     alive: list[str]
 
 
-def outcomes(folder: Path) -> list[Outcome]:
-    """What became of every mutant, from the records that mutmut keeps beside each module in its folder."""
+def outcomes(folder: Path, patterns: Sequence[str]) -> list[Outcome]:
+    """What became of the mutants of these ids, from the records that mutmut keeps beside each module in its folder."""
     found = []
     for path in sorted(folder.rglob("*.py.meta")):
-        codes: dict[str, int | None] = json.loads(path.read_text())["exit_code_by_key"]
+        known: dict[str, int | None] = json.loads(path.read_text())["exit_code_by_key"]
+        codes = {name: code for name, code in known.items() if any(fnmatch(name, each) for each in patterns)}
         killed = sum(1 for code in codes.values() if code in KILLED)
         endless = sum(1 for code in codes.values() if code in ENDLESS)
         alive = [name for name, code in codes.items() if code not in KILLED | ENDLESS]

@@ -44,7 +44,8 @@ def test_only_failed_tests_and_endless_ones_count_as_noticed(tmp_path: Path) -> 
     folder = tmp_path / "shop"
     folder.mkdir()
     (folder / "price.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
-    assert outcomes(tmp_path) == [Outcome("shop/price.py", 6, 2, 1, ["survived", "untested", "never run"])]
+    assert outcomes(tmp_path, ["*"]) == [Outcome("shop/price.py", 6, 2, 1, ["survived", "untested", "never run"])]
+    assert outcomes(tmp_path, ["un*"]) == [Outcome("shop/price.py", 1, 0, 0, ["untested"])]
 
 
 def test_every_listed_change_is_of_a_line_that_is_there() -> None:
