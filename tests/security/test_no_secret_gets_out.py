@@ -41,6 +41,8 @@ MALFORMED = (
     b'{"specversion": "1.0", "id": "x", "source": "/", "type": "account.open", "data": {"account_id": 7}}',
     b"\xff\xfe",
 )
+CONNECTIONS_EACH = 3
+"""For events, for questions and for what is announced."""
 REFUSED = "ACCESS_REFUSED|authentication failed|Connection refused|Connect call failed"
 """What a service says of a login or a place that it goes on trying."""
 PROVISION = "import provision.__main__ as program; program.WAIT_S_MAX = 1; raise SystemExit(program.main())"
@@ -178,6 +180,7 @@ async def _misuse(site: Site) -> None:
 async def _cut_off(found: Places, parts: Parts, site: Site, services: list[Service]) -> None:
     """Change the services' passwords under them, until all have seen that they are refused; then change them back."""
     management = parts.broker.management
+    connections = await _connections(parts)
     admin = await asyncpg.connect(parts.postgres.admin_url)
     for name in SERVICES:
         management.call("PUT", "users", name, body={"password": "changed", "tags": ""})
@@ -187,9 +190,9 @@ async def _cut_off(found: Places, parts: Parts, site: Site, services: list[Servi
         [str(name) for name in SERVICES],
     )
     await admin.close()
-    for row in management.call("GET", "connections"):
-        if row["user"] in SERVICES:
-            management.call("DELETE", "connections", row["name"], missing_ok=True)
+    for connection, user in connections.items():
+        if user in SERVICES:
+            management.call("DELETE", "connections", connection, missing_ok=True)
     for each in services:
         await until(partial(asyncio.to_thread, _cut_is_seen, each), f"{each.name} sees that it is refused")
         for path in ("/health", "/metrics"):
@@ -198,6 +201,19 @@ async def _cut_off(found: Places, parts: Parts, site: Site, services: list[Servi
     await asyncio.to_thread(site.provision)
     for each in services:
         await asyncio.to_thread(each.wait_healthy)
+
+
+async def _connections(parts: Parts) -> dict[str, str]:
+    """Each connection and its user, once the broker counts all that the services have: it does so every few seconds."""
+
+    async def listed() -> dict[str, str] | None:
+        rows = await asyncio.to_thread(parts.broker.management.call, "GET", "connections")
+        users = [row.get("user") for row in rows]
+        complete = all(users.count(name) == CONNECTIONS_EACH for name in SERVICES)
+        return {row["name"]: row["user"] for row in rows} if complete else None
+
+    found: dict[str, str] = await until(listed, "the broker counts every connection of the services")
+    return found
 
 
 def _cut_is_seen(service: Service) -> bool:
@@ -214,6 +230,7 @@ async def _look(found: Places, parts: Parts, site: Site, services: list[Service]
         for queue in (*(f"{name}{tail}" for name in SERVICES for tail in (".dead", ".queries")), "unrouted.dead"):
             found.add("dead letters", *await canaries.drain(channel, queue))
     found.add("tables", *await canaries.tables(site))
+    await _connections(parts)
     found.add("pg_stat_activity", *await canaries.activity(parts.postgres.admin_url))
     for path in ("connections", "channels", "consumers", "definitions", "queues", "overview", "parameters"):
         found.add("broker", as_bytes(parts.broker.management.call("GET", path)))

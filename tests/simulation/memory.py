@@ -6,9 +6,8 @@ The model is held to the real delivery by `test_memory_is_as_the_database.py`: t
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from contracts.base import Fact, Service
@@ -18,8 +17,8 @@ from messaging.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX
 from tests.simulation.node import Delivery, Event, Parcel, Publish, Reached
 from tests.simulation.outbox import Outbox
 
-Key = tuple[UUID, str]
-"""By which the inbox knows a message: its id, among those of its publisher, who owns the exchange."""
+Key = tuple[int, str]
+"""By which the inbox knows a message: its id as a number, among those of its publisher, who owns the exchange."""
 
 
 class Tables(Protocol):
@@ -54,11 +53,15 @@ class MemoryNode:
 
     async def handle(self, batch: Sequence[Delivery], now: datetime, reached: Reached) -> None:
         reached("batch taken")
-        arrived = [_Arrived(event, each) for each in batch for event in each.parcel.events]
+        arrived = [
+            _Arrived((event.id.int, each.parcel.exchange), event, each.redelivered)
+            for each in batch
+            for event in each.parcel.events
+        ]
         again = {each.key for each in arrived if each.redelivered}
         suspects = {key for key in again if self._attempts.get(key, 0) >= ATTEMPTS_ALONE}
         self._begin(again - suspects)
-        together = [each for each in arrived if not (each.redelivered and each.key in suspects)]
+        together = [each for each in arrived if not (each.redelivered and each.key in suspects)] if again else arrived
         if together:
             self._handle_together(together, now, reached)
         for each in arrived:
@@ -102,11 +105,12 @@ class MemoryNode:
         for each in arrived:
             if not self._is_known(each.key):
                 fresh.setdefault(each.key, Message(each.event.id, each.event.id, each.event.fact))
-        hopeless = [each for each in fresh if self._attempts.get(each, 0) > ATTEMPTS_MAX]
+        hopeless = [each for each in fresh if self._attempts.get(each, 0) > ATTEMPTS_MAX] if self._attempts else ()
         self._transact([message for key, message in fresh.items() if key not in hopeless], now, reached)
         self.parked += [(fresh[key].fact, "the service died each time") for key in hopeless]
         self._inbox.update(fresh)
-        self.twice += [message.fact for key, message in fresh.items() if key in self._handled]
+        if not self._handled.isdisjoint(fresh):
+            self.twice += [message.fact for key, message in fresh.items() if key in self._handled]
         self._handled.update(fresh)
         for each in arrived:
             if each.redelivered:
@@ -127,21 +131,14 @@ class MemoryNode:
         if messages:
             self.tables.commit(state)
         self.parked += parked
-        self._outbox.keep(_parcels(announcements), now)
+        if announcements:
+            self._outbox.keep(_parcels(announcements), now)
 
 
-@dataclass(frozen=True, slots=True)
-class _Arrived:
+class _Arrived(NamedTuple):
+    key: Key
     event: Event
-    delivery: Delivery
-
-    @property
-    def key(self) -> Key:
-        return self.event.id, self.delivery.parcel.exchange
-
-    @property
-    def redelivered(self) -> bool:
-        return self.delivery.redelivered
+    redelivered: bool
 
 
 def _parcels(announcements: Sequence[Announcement]) -> list[Parcel]:

@@ -386,7 +386,7 @@ def inbox_is_noted_before_the_commit(patch: pytest.MonkeyPatch) -> None:
     handle = MemoryNode.handle
 
     async def broken(self: MemoryNode, batch: Sequence[Any], now: datetime, reached: Any) -> None:
-        known = {(event.id, each.parcel.exchange) for each in batch for event in each.parcel.events}
+        known = {(event.id.int, each.parcel.exchange) for each in batch for event in each.parcel.events}
         try:
             await handle(self, batch, now, reached)
         finally:

@@ -18,9 +18,9 @@ publish is not confirmed, though it may have arrived. `replay`: the inbox has fo
 Mode = Literal["safety", "liveness"]
 """`safety`: faults for ever. `liveness`: faults stop, and every saga must end within its bounds."""
 
-ACCOUNTS_MAX, SAGAS_MAX = 4, 8
+ACCOUNTS_MAX, SAGAS_MAX = 4, 12
 DEADLINES_S = (2.0, 5.0, 20.0, 120.0)
-SPREADS_S = (0.2, 3.0, 30.0)
+SPREADS_S = (0.05, 0.5, 10.0)
 
 Kind = Literal["credit", "buy", "redeem"]
 Warehouse = Literal["accepts", "rejects", "is silent"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from uuid import UUID
 
 from client.audit_rows import (
@@ -34,6 +35,7 @@ from user_service.store import Accounts
 CODE_KEY = b"a key that nobody else is to know"
 
 
+@cache
 def hashed(code: str) -> str:
     """As the promo service keeps it."""
     return code_hash(CODE_KEY, code)
@@ -61,7 +63,7 @@ class UserTables:
         return [DeadlinePassed(account_id=each) for _, each in sorted(due)]
 
     def next_due(self) -> datetime | None:
-        return min((deadline for each in self.accounts.values() if (deadline := _first(each))), default=None)
+        return min((o.deadline for each in self.accounts.values() for o in each.log if o.deadline), default=None)
 
     def rows(self, now: datetime) -> Users:
         """What the audit reads of it."""

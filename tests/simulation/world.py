@@ -25,6 +25,8 @@ from tests.simulation.plan import Fault, Plan
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 LATENCY_S = (0.001, 0.01)
+PAUSE_S = (0.001, 0.05)
+"""How long a service takes to come to its next batch; what has arrived by then is handled together."""
 SKEW_S_MAX, DRIFT_MAX = 300.0, 0.01
 
 CRASH, DOUBLE, DELAY, RESEND, CUT = 0.07, 0.15, 0.06, 0.2, 0.08
@@ -205,7 +207,7 @@ class World:
         self.history.happened("replay")
         await process.node.forget()
         parcels = [each for each in process.past if not isinstance(each.events[0].fact, PutItem | PutPromo)]
-        for parcel in self._rng.sample(parcels, min(len(parcels), self._rng.randint(1, 8))):
+        for parcel in self._rng.sample(parcels, min(len(parcels), self._rng.randint(1, 3))):
             self._deliver(process.node.name, parcel)
         self.later(self._rng.uniform(10.0, 3600.0), self._replay, process)
 
@@ -223,7 +225,7 @@ class World:
     def _begin_work(self, process: Process) -> None:
         if process.queue and not process.down and not process.working:
             process.working = True
-            self.later(self._rng.uniform(*LATENCY_S), self._work, process)
+            self.later(self._rng.uniform(*PAUSE_S), self._work, process)
 
     def _begin_relay(self, process: Process, after_s: float) -> None:
         if not process.down and not process.relaying:
@@ -237,7 +239,8 @@ class World:
         count = len(process.queue) if self._rng.random() < 0.7 else 1
         batch, process.queue = process.queue[:count], process.queue[count:]
         facts = [event.fact for delivery in batch for event in delivery.parcel.events]
-        self.note(f"{process.node.name} handles", *facts)
+        if self.trace is not None:
+            self.note(f"{process.node.name} handles", *facts)
         now, reached = self.now(process), self._reached(CONSUMER_POINTS)
         died_at: Checkpoint | None = None
         try:
