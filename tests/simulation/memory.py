@@ -127,6 +127,8 @@ class MemoryNode:
                 announcements += self._handlers.handle(state, message, now)
             except Refused as error:
                 parked.append((message.fact, str(error)))
+            except Exception as error:
+                parked.append((message.fact, repr(error)))
         reached("before commit")
         if messages:
             self.tables.commit(state)

@@ -178,11 +178,14 @@ def expired_coins_are_lost(patch: pytest.MonkeyPatch) -> None:
 
 
 def waiting_outlives_its_deadline(patch: pytest.MonkeyPatch) -> None:
-    """What waits, waits on after its deadline."""
+    """An effect that waits, waits on after its deadline."""
     pass_time = accounts.pass_time
 
     def broken(account: Account, now: datetime) -> Step:
-        patient = tuple(replace(each, deadline=None) if each.state == "waiting" else each for each in account.log)
+        patient = tuple(
+            replace(each, deadline=None) if each.state == "waiting" and each.kind != "reserve" else each
+            for each in account.log
+        )
         return pass_time(replace(account, log=patient), now)
 
     patch.setattr(accounts, "pass_time", broken)
