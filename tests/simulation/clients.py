@@ -49,6 +49,7 @@ class Clients:
         self._sagas = {saga.id: saga for saga in plan.sagas}
         self._by_number = {saga.number: saga for saga in plan.sagas}
         self._followers: dict[UUID, list[Saga]] = {}
+        self._commands: dict[UUID, Fact] = {}
         for saga in plan.sagas:
             if saga.follows in self._by_number:
                 self._followers.setdefault(self._by_number[saga.follows].id, []).append(saga)
@@ -87,7 +88,7 @@ class Clients:
 
     def begin(self, saga: Saga) -> None:
         """Send the saga's command, and later perhaps send it again, or cancel it."""
-        command = self._command(saga)
+        command = self._commands[saga.id] = self._command(saga)
         self._world.history.sent.setdefault(saga.id, self._world.time)
         self._send(command)
         if saga.cancels_after_s is not None:
@@ -160,4 +161,4 @@ class Clients:
             self._world.send(OpenAccount(account_id=account), self._world.draw_id())
         for saga in self._plan.sagas:
             if saga.id in self._world.history.sent and saga.id not in self._world.history.ended:
-                self._world.send(self._command(saga), self._world.draw_id())
+                self._world.send(self._commands[saga.id], self._world.draw_id())

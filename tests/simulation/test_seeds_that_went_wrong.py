@@ -17,6 +17,7 @@ WENT_WRONG: tuple[tuple[int, Mode, tuple[Fault, ...]], ...] = (
     (26, "liveness", FAULTS),
     (1175, "safety", FAULTS),
     (1322, "liveness", NO_PURGE),
+    (9284, "liveness", ("crash", "reorder", "purge", "cut", "skew")),
     (101132, "liveness", FAULTS),
 )
 
