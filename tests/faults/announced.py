@@ -9,7 +9,8 @@ from uuid import UUID
 
 from client.audit_rows import Books
 from client.client import Client
-from client.tap import Seen, tap
+from client.errors import Unreachable
+from client.tap import tap
 from contracts.base import Fact
 from contracts.events import (
     CoinsCaptured,
@@ -25,26 +26,35 @@ from contracts.events import (
     PromoRefused,
 )
 
+AGAIN_S = 0.1
+
 Effect = tuple[str, UUID, str, int]
 """Who keeps it (operation, order or redemption), its id, its state, and the coins it adds."""
 
 
 @asynccontextmanager
 async def announced(operator: Client) -> AsyncIterator[set[Effect]]:
-    """The effects that are announced meanwhile, as they are heard."""
+    """The effects that are announced meanwhile, as far as they are heard: a connection that is lost is made again."""
     heard: set[Effect] = set()
+    begun = asyncio.Event()
 
-    async def listen(seen: asyncio.Queue[Seen | None]) -> None:
-        while (each := await seen.get()) is not None:
-            heard.update(_effects(each.fact))
+    async def listen() -> None:
+        while True:
+            try:
+                async with tap(operator.connection) as seen:
+                    begun.set()
+                    while (each := await seen.get()) is not None:
+                        heard.update(_effects(each.fact))
+            except Unreachable:
+                await asyncio.sleep(AGAIN_S)
 
-    async with tap(operator.connection) as seen:
-        listening = asyncio.create_task(listen(seen))
-        try:
-            yield heard
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+    listening = asyncio.create_task(listen())
+    await begun.wait()
+    try:
+        yield heard
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
 
 
 def lost(effects: Iterable[Effect], books: Books) -> list[Effect]:
