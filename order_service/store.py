@@ -67,7 +67,7 @@ async def due(connection: AsyncConnection, limit: int) -> list[UUID]:
     rows = await connection.execute(
         select(orders.c.order_id)
         .where(orders.c.deadline <= func.clock_timestamp())
-        .order_by(orders.c.deadline)
+        .order_by(orders.c.deadline, orders.c.order_id)
         .limit(limit)
     )
     return list(rows.scalars())
@@ -78,7 +78,7 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
     rows = await connection.execute(
         select(orders.c.order_id)
         .where(orders.c.ask_again_at <= func.clock_timestamp())
-        .order_by(orders.c.ask_again_at)
+        .order_by(orders.c.ask_again_at, orders.c.order_id)
         .limit(limit)
     )
     return list(rows.scalars())

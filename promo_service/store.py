@@ -105,7 +105,7 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
     rows = await connection.execute(
         select(redemptions.c.redemption_id)
         .where(redemptions.c.ask_again_at <= func.clock_timestamp())
-        .order_by(redemptions.c.ask_again_at)
+        .order_by(redemptions.c.ask_again_at, redemptions.c.redemption_id)
         .limit(limit)
     )
     return list(rows.scalars())

@@ -151,7 +151,7 @@ async def due(connection: AsyncConnection, limit: int) -> list[str]:
     rows = await connection.execute(
         select(operations.c.account_id)
         .where(operations.c.deadline <= func.clock_timestamp())
-        .order_by(operations.c.deadline)
+        .order_by(operations.c.deadline, operations.c.account_id)
         .limit(limit)
     )
     return list(dict.fromkeys(rows.scalars()))

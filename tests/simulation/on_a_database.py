@@ -25,7 +25,7 @@ from tests.simulation.slot import Slot
 from tests.simulation.tables import CODE_KEY
 from tests.simulation.world import World
 
-ACCOUNTS_MAX, SAGAS_MAX = 2, 4
+ACCOUNTS_MAX, SAGAS_MAX = 2, 3
 HORIZON_S = 2000.0
 
 
