@@ -5,19 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from functools import partial
 
 import pytest
 
 from client.audit import read
 from tests.evidence import record
-from tests.faults.announced import announced, lost
+from tests.faults.announced import Effect, announced, lost
 from tests.faults.stage import Stage
 from tests.faults.traffic import Traffic
+from tests.service.sites import until
 
 KILLS = int(os.environ.get("HOLDFAST_POSTGRES_KILLS", "10"))
 ENDED_EACH = 15
-HEARD_S_MAX = 60.0
 SEED = 4
+
+
+def _grown(heard: set[Effect], before: int) -> bool:
+    return len(heard) > before
 
 
 @pytest.mark.timeout(120 + 40 * KILLS)
@@ -27,9 +32,7 @@ async def test_no_announced_effect_is_lost_and_every_saga_ends(stage: Stage) -> 
         for _ in range(KILLS):
             before = len(heard)
             await traffic.reaches(ENDED_EACH)
-            async with asyncio.timeout(HEARD_S_MAX):
-                while len(heard) == before:
-                    await asyncio.sleep(0.05)
+            await until(partial(_grown, heard, before), "something is announced")
             await asyncio.to_thread(postgres.kill)
             began = time.monotonic()
             await asyncio.to_thread(postgres.start)
