@@ -25,21 +25,21 @@ class Mismatch:
 
 def saga_mismatches(books: Books) -> Iterator[Mismatch]:
     """Orders and redemptions that ended otherwise than their operations."""
-    operations = {each.operation_id: each for each in books.users.operations}
-    orders = {each.order_id: each for each in books.orders}
-    redemptions = {each.redemption_id: each for each in books.promos.redemptions}
-    # An id that a client gave to operations of two kinds is no saga of both.
+    operations = {(each.account_id, each.operation_id): each for each in books.users.operations}
+    orders = {(each.account_id, each.order_id) for each in books.orders}
+    redemptions = {(each.account_id, each.redemption_id) for each in books.promos.redemptions}
+    # An id that a client gave to two accounts, or to operations of two kinds, is no saga of both.
     reservations = {saga: each for saga, each in operations.items() if each.kind in ("reserve", None)}
     effects = {saga: each for saga, each in operations.items() if each.kind in ("multiply", "bonus", None)}
     for order in books.orders:
-        yield from _order(order, reservations.get(order.order_id), books)
+        yield from _order(order, reservations.get((order.account_id, order.order_id)), books)
     for redemption in books.promos.redemptions:
-        yield from _redemption(redemption, effects.get(redemption.redemption_id), books)
+        yield from _redemption(redemption, effects.get((redemption.account_id, redemption.redemption_id)), books)
     for operation in books.users.operations:
-        what = None
-        if operation.kind == "reserve" and operation.operation_id not in orders:
+        what, saga = None, (operation.account_id, operation.operation_id)
+        if operation.kind == "reserve" and saga not in orders:
             what = f"order of reservation {operation.operation_id}"
-        if operation.kind in ("multiply", "bonus") and operation.operation_id not in redemptions:
+        if operation.kind in ("multiply", "bonus") and saga not in redemptions:
             what = f"redemption of {operation.kind} {operation.operation_id}"
         if what:
             yield Mismatch(operation.operation_id, Finding(operation.account_id, what, operation.state, "none"))
@@ -75,8 +75,6 @@ def in_flight(books: Books) -> int:
 def _order(order: OrderRow, operation: OperationRow | None, books: Books) -> Iterator[Mismatch]:
     what = f"reservation of order {order.order_id}, which is {order.state}"
     found = operation.state if operation else "none"
-    if operation and operation.account_id != order.account_id:
-        yield Mismatch(order.order_id, Finding(order.account_id, what, order.account_id, operation.account_id))
     if order.state == "completed" and found != "captured":
         yield Mismatch(order.order_id, Finding(order.account_id, what, "captured", found))
     elif order.state == "completed" and operation and operation.size != order.amount:
@@ -95,8 +93,6 @@ def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books
     saga, account = redemption.redemption_id, redemption.account_id
     what = f"effect of redemption {saga} of {_code(redemption.code_hash)}, which is {redemption.state}"
     found = operation.state if operation else "none"
-    if operation and operation.account_id != account:
-        yield Mismatch(saga, Finding(account, what, account, operation.account_id))
     if redemption.state == "redeemed":
         if found not in EFFECTIVE:
             yield Mismatch(saga, Finding(account, what, "multiplied or credited", found))
