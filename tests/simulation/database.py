@@ -77,6 +77,7 @@ class DatabaseNode:
     def _begin(self, starts: bool) -> None:
         """A new process. `starts`: it does not know yet what is in the outbox."""
         store, domain = self._store, self._domain
+        self._noting.begin()
         self._starts = self._left_behind = starts
         self._relay = _Relay(self._take, store, domain, self._hook)
         relay = self._relay
@@ -209,6 +210,10 @@ class _Noting:
         self.handled: set[UUID] = set()
         self.twice: list[Fact] = []
         self.changed = True
+
+    def begin(self) -> None:
+        """A new process: what the last one had loaded and not committed is not handled."""
+        self._handling = []
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Any:
         self._handling = list(messages)
