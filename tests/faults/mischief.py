@@ -14,8 +14,9 @@ from tests.faults.detour import Detour
 from tests.faults.operating import alarmed
 from tests.faults.proxy import COMMITTED, CONFIRM, Proxy
 from tests.faults.traffic import Traffic
-from tests.faults.villain import clear, send, unaccounted
+from tests.faults.villain import clear
 from tests.hostile import hostile
+from tests.hostile.sending import send, unaccounted
 from tests.service.sites import rows
 
 BURST = 100

@@ -9,8 +9,9 @@ import pytest
 from tests.evidence import record
 from tests.faults.stage import Stage
 from tests.faults.traffic import DEADLINE_S_MAX, GRACE_S, Traffic
-from tests.faults.villain import clear, send, unaccounted
+from tests.faults.villain import clear
 from tests.hostile import hostile
+from tests.hostile.sending import send, unaccounted
 
 COUNT = int(os.environ.get("HOLDFAST_HOSTILE_MESSAGES", "2000"))
 FIRST = int(os.environ.get("HOLDFAST_HOSTILE_FIRST", "1000000"))

@@ -16,6 +16,7 @@ from aiormq.abc import AbstractChannel
 from contracts import queries, topology
 from local.parts import Parts
 from local.site import Site
+from tests.evidence import record
 from tests.security.logins import DONE, REFUSED, Attempt, Login, all_powerful, another_client, login
 from tests.security.policy import BROKER, SERVICES, Policy, read
 
@@ -141,7 +142,7 @@ async def test_every_cell(site: Site, parts: Parts, capsys: pytest.CaptureFixtur
             tried = await asyncio.gather(*(_try_all(policy, each, users) for each in logins))
             await _remove(channel, queues(users))
     with capsys.disabled():
-        print(f"\n{sum(tried)} cells of the broker's policy tried, by {len(logins)} users")
+        record("permission cells of the broker, as in the policy", f"{sum(tried)} by {len(logins)} users")
 
 
 async def test_messages_are_forwarded_only_from_where_a_user_may_listen_to_where_it_may_publish(

@@ -15,6 +15,7 @@ import pytest
 from local.parts import Parts
 from local.site import Site
 from provision.databases import at
+from tests.evidence import record
 from tests.security.policy import DATABASES, OWNERS, SERVICES, Policy, read
 
 ROLES = (*SERVICES, *OWNERS, "auditor", "postgres")
@@ -57,7 +58,7 @@ async def test_every_cell(site: Site, parts: Parts, capsys: pytest.CaptureFixtur
                 tried += 1 + len(IN_DATABASE) + len(ON_TABLE) * len(tables)
     assert not wrong, "\n".join(wrong)
     with capsys.disabled():
-        print(f"\n{tried} cells of the databases' policy tried, by {len(ROLES)} roles")
+        record("permission cells of the databases, as in the policy", f"{tried} by {len(ROLES)} roles")
 
 
 async def test_a_login_has_the_rights_of_its_role_and_no_more(site: Site, parts: Parts) -> None:

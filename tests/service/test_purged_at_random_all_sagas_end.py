@@ -75,6 +75,7 @@ async def _stop(instances: dict[Service, Instance], service: Service) -> None:
 @pytest.mark.timeout(180)
 async def test_purged_at_random_moments_every_saga_ends_and_all_services_agree(site: Site, traffic: Traffic) -> None:
     chance = random.Random(3)
+    await _begin_in_vain(traffic)
     purging = asyncio.create_task(_purge(site, traffic, chance))
     while not purging.done():
         await _begin(traffic, chance)
@@ -86,7 +87,7 @@ async def test_purged_at_random_moments_every_saga_ends_and_all_services_agree(s
     assert report.findings == ()
     assert traffic.lost >= PURGES_OF_EACH * len(SERVICES)
     orders = [await traffic.client.ask.order(each) for each in traffic.orders]
-    assert "completed" in {each.state for each in orders if each}
+    assert {each.state for each in orders if each} >= {"completed", "failed"}
 
 
 async def _begin(traffic: Traffic, chance: random.Random) -> None:
@@ -109,6 +110,13 @@ async def _begin(traffic: Traffic, chance: random.Random) -> None:
         send = _again(lambda: client.redeem_promo(account, code, redemption_id=saga, wait_s=20.0))
         traffic.redemptions[saga] = send
     await send()
+
+
+async def _begin_in_vain(traffic: Traffic) -> None:
+    """A purchase that nobody outside answers for, so that its deadline ends it."""
+    account, saga = traffic.accounts[0], uuid4()
+    traffic.orders[saga] = _again(lambda: traffic.client.place_order(account, "ordered", deadline_s=5.0, order_id=saga))
+    await traffic.orders[saga]()
 
 
 def _again(*sends: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from uuid import UUID
 
-import aio_pika
 import pytest
-from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
-from aio_pika.exceptions import AMQPError
-from aiormq.exceptions import ChannelInvalidStateError
+from aio_pika.abc import AbstractIncomingMessage
 from structlog.testing import capture_logs
 
 from contracts.topology import REPLIES_EXCHANGE, SERVICES
 from local.site import Site
-from tests.hostile import HostileMessage, hostile
+from tests.hostile import hostile
+from tests.hostile.sending import send, unaccounted
 from tests.hostile.ways import REPLY_TO
 from tests.service.probe import Probe
-from tests.service.sites import Instance, rows, running, until
+from tests.service.sites import Instance, running, until
 
 SEEDS = range(600)
-KNOWN = "SELECT message_id, parked_reason FROM inbox"
 
 
 @pytest.fixture
@@ -29,26 +25,6 @@ async def all_services(site: Site) -> AsyncIterator[list[Instance]]:
     """The three services at work."""
     async with AsyncExitStack() as stack:
         yield [await stack.enter_async_context(running(site, service)) for service in SERVICES]
-
-
-async def _send(site: Site, messages: Sequence[HostileMessage]) -> None:
-    """Publish them, each by its user. The broker refuses those that are to be refused, and no other."""
-    async with AsyncExitStack() as stack:
-        connections: dict[str, AbstractConnection] = {}
-        channels: dict[str, AbstractChannel] = {}
-        for each in messages:
-            if each.user not in connections:
-                connections[each.user] = await stack.enter_async_context(
-                    await aio_pika.connect(site.amqp_url(each.user))
-                )
-            if each.user not in channels or channels[each.user].is_closed:
-                channels[each.user] = await connections[each.user].channel()
-            try:
-                await each.publish(channels[each.user])
-            except (AMQPError, ChannelInvalidStateError):
-                assert each.fate == "refused", each
-            else:
-                assert each.fate != "refused", each
 
 
 async def _answers(probe: Probe) -> list[AbstractIncomingMessage]:
@@ -72,15 +48,10 @@ async def test_each_is_parked_or_decided_and_no_healthy_one_waits(
     messages = [hostile(seed) for seed in SEEDS]
     answers = await _answers(probe)
     with capture_logs() as logs:
-        await _send(site, messages)
+        await send(site, messages)
         for service in SERVICES:
             await probe.fence(service)
-    for service in SERVICES:
-        known: dict[UUID, str | None] = {row[0]: row[1] for row in await rows(site, service, KNOWN)}
-        for each in messages:
-            for key in each.inbox_keys().get(service, ()):
-                assert key in known, each
-                assert each.fate != "parked" or known[key], each
+    assert await unaccounted(site, messages) == []
     unrouted = {each.body for each in messages if each.fate == "unrouted"}
     await probe.wait(lambda: unrouted <= {each.body for each in probe.parked("unrouted.dead")}, "what nobody takes")
     asked = sum(each.fate == "answered" for each in messages)
