@@ -33,11 +33,15 @@ class Stream:
         self._url = stage.site.amqp_url("admin")
         self._numbers = count()
         self._tasks: list[asyncio.Task[None]] = []
+        self._enough = asyncio.Event()
         self.confirmed: set[int] = set()
         self.arrived: set[int] = set()
 
     async def __aenter__(self) -> Self:
-        self._tasks = [asyncio.create_task(self._go_on(work)) for work in (self._publish, self._consume)]
+        self._tasks = [
+            asyncio.create_task(self._go_on(self._publish, self._enough)),
+            asyncio.create_task(self._go_on(self._consume, asyncio.Event())),
+        ]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -52,8 +56,8 @@ class Stream:
 
     async def lost(self) -> set[int]:
         """Stop publishing; returns what was confirmed and has not arrived, once nothing of it can come any more."""
-        self._tasks[0].cancel()
-        await asyncio.gather(self._tasks[0], return_exceptions=True)
+        self._enough.set()
+        await self._tasks[0]
         with contextlib.suppress(AssertionError):
             await until(lambda: self.confirmed <= self.arrived, "all that was confirmed arrives", DRAIN_S_MAX)
         return self.confirmed - self.arrived
@@ -64,8 +68,10 @@ class Stream:
                 task.result()
         return len(self.confirmed) >= goal
 
-    async def _go_on(self, work: Callable[[AbstractChannel, AbstractQueue], Awaitable[None]]) -> None:
-        while True:
+    async def _go_on(
+        self, work: Callable[[AbstractChannel, AbstractQueue], Awaitable[None]], enough: asyncio.Event
+    ) -> None:
+        while not enough.is_set():
             try:
                 connection = await aio_pika.connect(self._url, timeout=5)
                 try:
@@ -79,7 +85,7 @@ class Stream:
                 await asyncio.sleep(PAUSE_S)
 
     async def _publish(self, channel: AbstractChannel, queue: AbstractQueue) -> None:
-        while True:
+        while not self._enough.is_set():
             numbers = [next(self._numbers) for _ in range(TOGETHER)]
             outcomes = await asyncio.gather(*(_send(channel, each) for each in numbers), return_exceptions=True)
             self.confirmed.update(each for each, error in zip(numbers, outcomes, strict=True) if error is None)
