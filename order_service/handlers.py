@@ -89,8 +89,7 @@ def _order_id(fact: Fact) -> UUID | None:
     """The order that the fact is about; None if it is about the catalog, a promo code or a credit."""
     if isinstance(fact, CoinsRefused) and fact.kind != "reserve":
         return None
-    found: UUID | None = getattr(fact, "order_id", None) or getattr(fact, "operation_id", None)
-    return found
+    return getattr(fact, fact.saga_field) if fact.saga_field in ("order_id", "operation_id") else None
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:

@@ -114,8 +114,7 @@ def _redemption_id(fact: Fact) -> UUID | None:
         return None
     if isinstance(fact, CoinsCredited) and fact.kind != "bonus":
         return None
-    found: UUID | None = getattr(fact, "redemption_id", None) or getattr(fact, "operation_id", None)
-    return found
+    return getattr(fact, fact.saga_field) if fact.saga_field in ("redemption_id", "operation_id") else None
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:

@@ -185,14 +185,15 @@ def _order(plan: Plan, history: History, books: Books, operations: dict[UUID, Op
         if saga.id in lined and saga.id in history.sent:
             by_account.setdefault(saga.account, []).append(saga)
     for sagas in by_account.values():
-        answered = {saga.id: _answered_at(history, saga) for saga in sagas}
+        ended = [(_answered_at(history, saga), lined[saga.id], saga.number) for saga in sagas]
         for later in sagas:
-            for earlier in sagas:
-                if answered[earlier.id] < history.sent[later.id] and lined[earlier.id] > lined[later.id]:
-                    yield Violation("real-time order", f"saga {earlier.number} ended before {later.number} was sent")
+            sent, line = history.sent[later.id], lined[later.id]
+            for answered_at, its_line, number in ended:
+                if answered_at < sent and its_line > line:
+                    yield Violation("real-time order", f"saga {number} ended before {later.number} was sent")
             for number in later.after:
                 named = by_number.get(number)
-                if named and lined.get(named.id, 0) > lined[later.id] and _keeps_its_place(plan, history, named, later):
+                if named and lined.get(named.id, 0) > line and _keeps_its_place(plan, history, named, later):
                     yield Violation("after", f"saga {later.number} named {named.number}, and stands before it")
 
 
