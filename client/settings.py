@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
-
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client.errors import NotConfigured
@@ -44,9 +42,6 @@ class Settings(BaseSettings):
             )
         if name == "audit_database_url" and SERVICE_PLACE not in value:
             raise NotConfigured(f"{variable} must contain {SERVICE_PLACE} in place of the service's name")
-        schemes = ("postgresql", "postgres") if name == "audit_database_url" else ("amqp", "amqps")
-        if not _is_url(value, schemes):
-            raise NotConfigured(f"{variable} must be a URL such as {schemes[0]}://user:password@host:port/name")
         try:
             (check_database_url if name == "audit_database_url" else check_broker_url)(value)
         except ValueError as error:
@@ -57,11 +52,3 @@ class Settings(BaseSettings):
         except ValueError as error:
             raise NotConfigured(f"{CA_FILE}: {error}") from None
         return value
-
-
-def _is_url(value: str, schemes: tuple[str, ...]) -> bool:
-    try:
-        parts = urlsplit(value)
-        return parts.scheme in schemes and bool(parts.hostname) and (parts.port or 0) >= 0
-    except ValueError:
-        return False

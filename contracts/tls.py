@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 VERIFIED, PLAIN = "verify-full", "disable"
 _OF_A_BROKER = ("cafile", "capath", "cadata", "certfile", "keyfile", "no_verify_ssl")
@@ -17,18 +17,16 @@ _HOST_MISMATCH, _TIME, _ISSUER = (62, 64), (9, 10), (2, 18, 19, 20, 21)
 
 
 def check_broker_url(url: str) -> str:
-    """The URL. Raises `ValueError` if it asks for anything but plain text or verified TLS."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("amqp", "amqps"):
-        raise ValueError("must begin with amqp:// or, for TLS, amqps://")
+    """The URL. Raises `ValueError` if it is none, or asks for anything but plain text or verified TLS."""
+    parts = _parts(url, ("amqp", "amqps"))
     if found := [name for name in parse_qs(parts.query) if name in _OF_A_BROKER]:
         raise ValueError(f"must not say {found[0]}: TLS is always verified, by the file that TLS_CA_FILE names")
     return url
 
 
 def check_database_url(url: str) -> str:
-    """The URL. Raises `ValueError` if it asks for TLS that is not verified."""
-    query = parse_qs(urlsplit(url).query)
+    """The URL. Raises `ValueError` if it is none, or asks for TLS that is not verified."""
+    query = parse_qs(_parts(url, ("postgresql", "postgres")).query)
     mode = query.pop("sslmode", [PLAIN])[-1]
     if mode not in (VERIFIED, PLAIN):
         raise ValueError(f"must say sslmode={VERIFIED} (or {PLAIN}): with sslmode={mode} anybody could answer")
@@ -80,6 +78,17 @@ def problem(error: BaseException, url_name: str, ca_name: str) -> str | None:
     if cause.verify_code in _ISSUER:
         remedy = f"{ca_name} must name the certificate of who issued the server's"
     return f"certificate refused ({cause.verify_message.rstrip('.')}): {remedy}"
+
+
+def _parts(url: str, schemes: tuple[str, ...]) -> SplitResult:
+    """Raises `ValueError`, which does not repeat the URL: it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        if parts.scheme in schemes and parts.hostname and (parts.port is None or parts.port > 0):
+            return parts
+    except ValueError:
+        pass
+    raise ValueError(f"must be a URL such as {schemes[0]}://user:password@host:port/name")
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

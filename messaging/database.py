@@ -16,9 +16,10 @@ _RETRY_AT_ONCE = frozenset(("40001", "40P01", "23505"))
 """serialization_failure, deadlock_detected, and unique_violation (another replica was first): the same batch, handled
 again, sees what the other one committed. PostgreSQL, appendix A."""
 
-_OUTAGE_CLASSES = ("08", "25P03", "28", "53", "57", "58")
+_OUTAGE_CLASSES = ("08", "25P03", "28", "3D000", "53", "57", "58")
 """Connection exceptions, a transaction that stood still for too long, a refused login (as when the password is being
-changed), insufficient resources, operator intervention, system errors. PostgreSQL, appendix A."""
+changed), a database that is not there (yet), insufficient resources, operator intervention, system errors. PostgreSQL,
+appendix A."""
 
 SILENCE_S_MAX = 10
 """How long the service waits for an answer: a connection can end without either side hearing of it."""

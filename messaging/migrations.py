@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 from contracts.tls import of_database, problem
-from messaging.database import asyncpg_url
+from messaging.database import asyncpg_url, is_outage
 from messaging.settings import MigrationSettings, read_settings
 
 _VERSION_IS_THE_OWNERS = """
@@ -71,13 +71,16 @@ def _run(connection: Connection, metadata: MetaData) -> None:
 
 
 def main(package: Path, settings: type[MigrationSettings]) -> None:
-    """The entry point of a service's migration step. Exit code 1 for a database that there is no TLS with."""
+    """The entry point of a service's migration step. Exit code 1 for a database that cannot be reached."""
     read = read_settings(settings)
     prefix = settings.model_config.get("env_prefix", "")
+    url_name = f"{prefix}MIGRATION_DATABASE_URL"
     try:
         migrate(package, read.migration_database_url, ca_file=read.tls_ca_file)
     except Exception as error:
-        reason = problem(error, f"{prefix}MIGRATION_DATABASE_URL", f"{prefix}TLS_CA_FILE")
+        reason = problem(error, url_name, f"{prefix}TLS_CA_FILE")
+        if not reason and is_outage(error):
+            reason = f"{str(getattr(error, 'orig', error))[:200]}: start it, or check {url_name}"
         if not reason:
             raise
         sys.exit(f"{package.name}.migrate: database: {reason}")

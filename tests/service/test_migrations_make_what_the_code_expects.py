@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -18,8 +19,9 @@ import user_service.tables
 from local.site import Site
 from local.sources import PROJECT
 from messaging.database import asyncpg_url
-from messaging.migrations import migrate
+from messaging.migrations import main, migrate
 from tests.service.sites import rows, value
+from user_service.settings import Migration
 
 METADATA: dict[str, MetaData] = {
     "user_service": user_service.tables.metadata,
@@ -42,6 +44,22 @@ async def test_up_down_and_up_again(site: Site, service: str) -> None:
         thread.submit(migrate, PROJECT / service, url).result()
         thread.submit(migrate, PROJECT / service, url).result()
     assert await _differences(url, METADATA[service]) == []
+
+
+@pytest.mark.parametrize("wrong", ["port", "password", "database"])
+def test_a_database_that_is_not_there_is_said_in_one_line(
+    site: Site, wrong: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ((variable, url),) = site.migration_env("user_service").items()
+    parts = urlsplit(url)
+    changed = {
+        "port": url.replace(f":{parts.port}/", ":1/"),
+        "password": url.replace(f":{parts.password}@", ":wrong@"),
+        "database": url + "_missing",
+    }
+    monkeypatch.setenv(variable, changed[wrong])
+    with ThreadPoolExecutor(1) as thread, pytest.raises(SystemExit, match=f"user_service.migrate: .*check {variable}$"):
+        thread.submit(main, PROJECT / "user_service", Migration).result()
 
 
 @pytest.mark.parametrize("change", ["UPDATE ledger SET balance_after = 0", "DELETE FROM ledger", "TRUNCATE ledger"])
