@@ -22,7 +22,10 @@ NEVER: dict[str, tuple[dict[str, str], str]] = {
         f"{AMQP}: Value error, must not say no_verify_ssl",
     ),
     "another file for the broker": ({AMQP: "amqps://h/v?cafile=x"}, f"{AMQP}: Value error, must not say cafile"),
-    "another scheme": ({AMQP: "http://h/v"}, f"{AMQP}: Value error, must be a URL such as amqp://user:password@host:port/name"),
+    "another scheme": (
+        {AMQP: "http://h/v"},
+        f"{AMQP}: Value error, must be a URL such as amqp://user:password@host:port/name",
+    ),
     "no number for a port": ({AMQP: "amqp://u:p@h:one/v"}, f"{AMQP}: Value error, must be a URL such as amqp://user"),
     "no database": ({DATABASE: "users"}, f"{DATABASE}: Value error, must be a URL such as postgresql://user:password"),
     "a database not verified": (
