@@ -54,9 +54,14 @@ class Connection:
     async def open_channel(self, *, returns: bool = False) -> AbstractChannel:
         """A channel of one's own; with `returns`, a mandatory publish that no queue takes raises `PublishError`.
 
-        Raises `Unreachable` or `NotAllowed`.
+        A connection that has died unnoticed is made again. Raises `Unreachable` or `NotAllowed`.
         """
         async with self._opening:
+            if self._connection is not None:
+                try:
+                    return await self._open_channel(returns)
+                except Unreachable:
+                    pass
             return await self._open_channel(returns)
 
     async def drop(self, channel: AbstractChannel) -> None:

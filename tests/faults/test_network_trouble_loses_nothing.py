@@ -8,9 +8,11 @@ from typing import Literal
 
 import pytest
 
+from client.connection import Connection
+from contracts.topology import dead_queue
 from local.parts import Parts
 from tests.evidence import record
-from tests.faults.detour import Detour
+from tests.faults.detour import Detour, through
 from tests.faults.proxy import COMMITTED, CONFIRM, Direction, Proxy
 from tests.faults.traffic import DEADLINE_S_MAX, GRACE_S, Traffic
 from tests.service.sites import until
@@ -90,6 +92,17 @@ async def test_whoever_connects_hears_nothing_for_a_while(detour: Detour) -> Non
         for proxy in (detour.broker, detour.postgres):
             proxy.heal()
         await traffic.settled(f"nobody answers new connections for {SILENCE_S:.0f} s")
+
+
+async def test_a_client_whose_connection_died_unnoticed_makes_another(detour: Detour) -> None:
+    connection = Connection(through(detour.broker, detour.env["HOLDFAST_OPERATOR_AMQP_URL"]), "half-open")
+    try:
+        await connection.open_channel()
+        detour.broker.lose()
+        channel = await connection.open_channel()
+        assert (await channel.declare_queue(dead_queue("user_service"), passive=True)).declaration_result
+    finally:
+        await connection.close()
 
 
 async def _cut(proxy: Proxy, cuts: int) -> None:
