@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import uuid4
 
 import aio_pika
@@ -19,6 +19,8 @@ from client.settings import CA_FILE
 from contracts.tls import check_broker_url, of_broker, problem
 from contracts.topology import QUERIES_EXCHANGE, REPLIES_EXCHANGE
 
+HEARTBEAT_S = 4
+"""A connection whose other end has gone without a word is given up after a quarter of a minute, not after three."""
 CONNECT_S_MAX = 5.0
 CONFIRM_S_MAX = 5.0
 CLOSE_S_MAX = 2.0
@@ -36,7 +38,8 @@ class Connection:
         self.user = unquote(parts.username or "")
         self.place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path}"
         self._tls = of_broker(check_broker_url(url), tls_ca_file)
-        self._url, self._name = url, name
+        query = parts.query if "heartbeat=" in parts.query else f"{parts.query}&heartbeat={HEARTBEAT_S}".lstrip("&")
+        self._url, self._name = urlunsplit(parts._replace(query=query)), name
         self._connection: AbstractConnection | None = None
         self._publishing: AbstractChannel | None = None
         self._replies: AbstractChannel | None = None

@@ -32,6 +32,8 @@ def check_database_url(url: str) -> str:
         raise ValueError(f"must say sslmode={VERIFIED} (or {PLAIN}): with sslmode={mode} anybody could answer")
     if found := [name for name in query if name.startswith("ssl")]:
         raise ValueError(f"must not say {found[0]}: TLS is verified by the file that TLS_CA_FILE names")
+    if query:
+        raise ValueError(f"must not say {next(iter(query))}: of the parameters, sslmode alone is known")
     return url
 
 

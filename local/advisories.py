@@ -12,7 +12,7 @@ import sys
 
 from local.sources import PROJECT
 
-LOCKS = ("requirements/run.lock", "requirements/dev.lock")
+LOCKS = ("requirements/run.lock", "requirements/dev.lock", "requirements/postgres.lock")
 CLEAN, VULNERABLE, NOT_RUN = 0, 1, 3
 
 

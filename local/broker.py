@@ -181,6 +181,7 @@ class Broker:
             "vm_memory_high_watermark.absolute": "1GiB",
             "disk_free_limit.absolute": "200MB",
             "max_message_size": str(MESSAGE_BYTES_MAX),
+            "auth_mechanisms.1": "PLAIN",
             "log.console.level": "info",
         }
         if self._certificate:

@@ -10,7 +10,7 @@ import argparse
 import os
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from provision import broker
 from provision.management import Management, ManagementError
@@ -25,14 +25,15 @@ def main() -> int:
     known = {**read(Path(".env")), **read(Path(".holdfast/up.env")), **os.environ}
     try:
         amqp = urlsplit(known["HOLDFAST_AMQP_URL"])
-        password = broker.add_client(Management(_management_url(known)), amqp.path.strip("/"), name)
+        management = Management(_management_url(known), known.get("HOLDFAST_TLS_CA_FILE", ""))
+        password = broker.add_client(management, amqp.path.strip("/"), name)
     except KeyError as error:
         print(f"provision: {error.args[0]} is not set; start the system, or run `make env` first", file=sys.stderr)
         return 2
     except (ValueError, OSError, ManagementError) as error:
         print(f"provision: {error}", file=sys.stderr)
         return 1
-    print(f"amqp://{name}:{password}@{amqp.hostname}:{amqp.port}{amqp.path}")
+    print(urlunsplit(amqp._replace(netloc=f"{name}:{password}@{amqp.netloc.rpartition('@')[2]}")))
     return 0
 
 

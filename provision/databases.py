@@ -21,6 +21,8 @@ from provision.secrets import SERVICES, database_password
 
 AUDITOR = "auditor"
 _ITERATIONS = 4096
+_LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"
+"""By these every role could keep data beside the tables, the auditor too."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -96,15 +98,21 @@ def scram_verifier(password: str) -> str:
     return f"SCRAM-SHA-256${_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
 
 
+async def _is_superuser(connection: Connection) -> bool:
+    found: bool = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    return found
+
+
 async def _role(connection: Connection, name: str, settings: Mapping[str, str]) -> None:
     verifier = scram_verifier(settings[database_password(name)])
+    flags = " NOSUPERUSER NOREPLICATION NOBYPASSRLS" if await _is_superuser(connection) else ""
     with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         await connection.execute(f'CREATE ROLE "{name}"')
-    await connection.execute(f"ALTER ROLE \"{name}\" LOGIN NOCREATEDB NOCREATEROLE PASSWORD '{verifier}'")
+    await connection.execute(f"ALTER ROLE \"{name}\" LOGIN NOCREATEDB NOCREATEROLE{flags} PASSWORD '{verifier}'")
 
 
 async def _database(connection: Connection, name: str, owner_role: str) -> None:
-    if not await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
+    if not await _is_superuser(connection):
         await connection.execute(f'GRANT "{owner_role}" TO CURRENT_USER')
     with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
         await connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner_role}" TEMPLATE template0 ENCODING \'UTF8\'')
@@ -125,5 +133,7 @@ async def _grant(url: str, ca_file: str, service: str, database: str) -> None:
             {defaults} GRANT USAGE ON SEQUENCES TO "{service}";
             {defaults} GRANT SELECT ON TABLES TO {AUDITOR};
         """)
+        if await _is_superuser(connection):
+            await connection.execute(f"REVOKE EXECUTE ON FUNCTION {_LARGE_OBJECTS} FROM PUBLIC")
     finally:
         await connection.close()

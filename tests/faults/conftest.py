@@ -1,8 +1,9 @@
-"""Parts that may be killed, and a stage on them."""
+"""Parts that may be killed, a stage on them, and time for both."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,16 @@ from local.parts import Parts
 from local.sources import PROJECT
 from provision import secrets
 from tests.faults.stage import Stage
+
+TIMEOUT_S = 300
+"""Longer than what a test of these waits for at a time, for those that name no time of their own."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Set the time."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import random
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from contracts.base import Service as Name
 from contracts.topology import SERVICES
@@ -17,7 +18,7 @@ from tests.faults.traffic import Traffic
 from tests.faults.villain import clear
 from tests.hostile import hostile
 from tests.hostile.sending import send, unaccounted
-from tests.service.sites import rows
+from tests.service.sites import rows, until
 
 BURST = 100
 STILL_S = (1.0, 9.0)
@@ -88,11 +89,14 @@ class Mischief:
             self.stage.signal(name, signal.SIGCONT)
 
     async def _reset(self) -> None:
-        self._proxy().cut()
+        proxy = self._proxy()
+        await until(lambda: proxy.cut() > 0, "there is a connection to reset")
 
     async def _cut(self) -> None:
-        self.stage.broker.cut_before(CONFIRM)
-        self.stage.postgres.cut_before(COMMITTED)
+        for proxy, answer in ((self.stage.broker, CONFIRM), (self.stage.postgres, COMMITTED)):
+            due = proxy.cuts + 1
+            proxy.cut_before(answer)
+            await until(partial(_has_cut, proxy, due), "a connection is cut before its answer")
 
     async def _lose(self) -> None:
         self._proxy().lose()
@@ -107,7 +111,7 @@ class Mischief:
         await send(self.stage.site, messages)
         await self.traffic.fence()
         self.wrong += await unaccounted(self.stage.site, messages)
-        self.wrong += (await clear(self.stage.site, self.traffic.name))[1]
+        self.wrong += (await clear(self.stage.site, self.traffic.words))[1]
 
     async def _double(self) -> None:
         """A second instance joins, and then the first is killed and started again."""
@@ -126,3 +130,7 @@ class Mischief:
     async def _forget(self) -> None:
         """The inbox forgets what it handled; the states of sagas refuse a second effect."""
         await rows(self.stage.site, self._service(), "DELETE FROM inbox")
+
+
+def _has_cut(proxy: Proxy, due: int) -> bool:
+    return proxy.cuts >= due

@@ -59,7 +59,8 @@ class Stage:
         await asyncio.to_thread(self._start, name)
 
     async def kill(self, name: Name) -> None:
-        """SIGKILL the service."""
+        """SIGKILL the service, which must be alive: one that has ended by itself is not to be revived unnoticed."""
+        assert self.services[name].process.pid is not None, f"{name} ended by itself"
         await asyncio.to_thread(self.services[name].kill)
 
     def signal(self, name: Name, number: signal.Signals) -> None:

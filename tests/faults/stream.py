@@ -1,4 +1,4 @@
-"""Numbered messages through a durable quorum queue of the test's own, and which of them were confirmed and arrived."""
+"""Numbered messages into a durable quorum queue of the test's own, and which of them were confirmed and arrived."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ TOGETHER = 200
 PAUSE_S = 0.05
 OPEN_S_MAX = 10.0
 """A broker that is still starting may take a connection and leave the rest unanswered."""
-DRAIN_S_MAX = 30.0
+DRAIN_S_MAX = 120.0
 
 
 class Stream:
-    """Publishes as fast as the broker confirms, and consumes beside that; goes on after each outage.
+    """Publishes as fast as the broker confirms, and goes on after each outage. Nothing is consumed before `lost`: each
+    outage puts at risk all that was confirmed.
 
     A message that was not confirmed is given up: whether it arrives is open.
     """
@@ -32,16 +33,12 @@ class Stream:
     def __init__(self, stage: Stage) -> None:
         self._url = stage.site.amqp_url("admin")
         self._numbers = count()
-        self._tasks: list[asyncio.Task[None]] = []
         self._enough = asyncio.Event()
         self.confirmed: set[int] = set()
         self.arrived: set[int] = set()
 
     async def __aenter__(self) -> Self:
-        self._tasks = [
-            asyncio.create_task(self._go_on(self._publish, self._enough)),
-            asyncio.create_task(self._go_on(self._consume, asyncio.Event())),
-        ]
+        self._tasks = [asyncio.create_task(self._go_on(self._publish, self._enough))]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -55,9 +52,10 @@ class Stream:
         await until(lambda: self._confirmed(goal), f"{confirmed} more messages are confirmed", within_s)
 
     async def lost(self) -> set[int]:
-        """Stop publishing; returns what was confirmed and has not arrived, once nothing of it can come any more."""
+        """Stop publishing and consume all; returns what was confirmed and did not arrive."""
         self._enough.set()
         await self._tasks[0]
+        self._tasks.append(asyncio.create_task(self._go_on(self._consume, asyncio.Event())))
         with contextlib.suppress(AssertionError):
             await until(lambda: self.confirmed <= self.arrived, "all that was confirmed arrives", DRAIN_S_MAX)
         return self.confirmed - self.arrived

@@ -1,4 +1,4 @@
-"""The broker is killed and started again: what it has confirmed is there, and every saga goes on by itself."""
+"""The broker is killed and started again: all that it ever confirmed is there, and every saga goes on by itself."""
 
 from __future__ import annotations
 

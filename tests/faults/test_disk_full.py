@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -92,7 +91,7 @@ def _order() -> PlaceOrder:
 
 def _complaints(log: Path) -> int:
     """How many lines tell of trouble; how every saga ended is told as well."""
-    return sum(1 for line in log.read_text().splitlines() if json.loads(line)["level"] != "info")
+    return sum(1 for line in log.read_text().splitlines() if '"level": "info"' not in line)
 
 
 def _fill(filler: Path) -> None:

@@ -27,6 +27,22 @@ ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))
 FIRST_ROUND = int(os.environ.get("HOLDFAST_FIRST_ROUND", "1"))
 TIMES_MAX = 4
 KILL_S_MAX = 30.0
+BETWEEN_POINTS = {
+    ("consumer", "_acknowledge", "ack"),
+    ("unit_of_work", "_transact", "begin"),
+    ("relay", "_publish_one", "publish"),
+    ("relay", "_forget", "forget"),
+    ("relay", "_sweep_page", "begin"),
+    ("relay", "_sweep_page", "forget"),
+}
+"""Where the points are: by module, function and call."""
+WITHOUT_POINTS = {
+    ("queries", "take", "ack"): "whoever asked and hears nothing asks again",
+    ("unit_of_work", "count", "begin"): "counts one attempt more or less of a message that comes again either way",
+    ("unit_of_work", "_begin_attempt", "begin"): "the same, around it",
+    ("service", "_housekeeping", "begin"): "deletes what is old, and looks again later",
+}
+"""Steps beside which a death changes nothing, and why."""
 
 
 @pytest.mark.timeout(120 * (ROUNDS + 1))
@@ -56,6 +72,21 @@ def test_the_points_are_those_that_the_code_reaches() -> None:
         and isinstance(call.args[0], ast.Constant)
     }
     assert reached == set(POINTS)
+
+
+def test_every_step_that_can_be_seen_from_outside_is_between_two_points() -> None:
+    """A commit, publish, acknowledgement or delete that is new is either named here or has no point beside it."""
+    steps = {
+        (path.stem, function.name, call.func.attr)
+        for path in (PROJECT / "messaging").glob("*.py")
+        for function in ast.walk(ast.parse(path.read_text()))
+        if isinstance(function, ast.AsyncFunctionDef)
+        for call in ast.walk(function)
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and ast.unparse(call.func).endswith((".begin", ".ack", "exchange.publish", "outbox.forget"))
+    }
+    assert steps == BETWEEN_POINTS | WITHOUT_POINTS.keys()
 
 
 async def _live_and_die(stage: Stage, name: Name, point: Checkpoint, times: int) -> None:

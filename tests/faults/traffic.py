@@ -74,6 +74,11 @@ class Traffic:
         """How many sagas were begun."""
         return len(self.told) + len(self.open)
 
+    @property
+    def words(self) -> list[str]:
+        """What tells this traffic's messages from those of strangers: its name, and the ids of its sagas."""
+        return [self.name, *(str(saga) for saga in (*self.told, *self.open))]
+
     async def __aenter__(self) -> Self:
         """Fill the shop and let the first shoppers in."""
         self.shop = await self._fill()

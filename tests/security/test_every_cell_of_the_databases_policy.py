@@ -25,6 +25,11 @@ IN_DATABASE = {
     "temporary": "CREATE TEMPORARY TABLE mine (id int)",
     "create schema": "CREATE SCHEMA mine",
     "create table": "CREATE TABLE public.mine (id int)",
+    "create function": "CREATE FUNCTION public.mine() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    "create large object": "SELECT lo_create(0), lo_creat(-1), lo_from_bytea(0, 'x')",
+    "read password": "SELECT rolpassword FROM pg_authid",
+    "read file": "SELECT pg_read_file('PG_VERSION')",
+    "run program": "COPY (SELECT 1) TO PROGRAM 'true'",
 }
 ON_TABLE = {
     "select": "SELECT * FROM {table}",

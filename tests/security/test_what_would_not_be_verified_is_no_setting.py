@@ -28,6 +28,10 @@ NEVER: dict[str, tuple[dict[str, str], str]] = {
     ),
     "no number for a port": ({AMQP: "amqp://u:p@h:one/v"}, f"{AMQP}: Value error, must be a URL such as amqp://user"),
     "no database": ({DATABASE: "users"}, f"{DATABASE}: Value error, must be a URL such as postgresql://user:password"),
+    "a parameter that nobody knows": (
+        {DATABASE: "postgresql://u:p@h/d?host=elsewhere"},
+        f"{DATABASE}: Value error, must not say host: of the parameters, sslmode alone is known",
+    ),
     "a database not verified": (
         {DATABASE: "postgresql://h/d?sslmode=require"},
         f"{DATABASE}: Value error, must say sslmode=verify-full (or disable)",

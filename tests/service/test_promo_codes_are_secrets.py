@@ -74,12 +74,17 @@ async def test_neither_the_log_nor_the_reason_of_a_dead_letter_repeats_a_code(si
             await _send_raw(probe, "promo.put", {"code": secret, "effect": {"kind": "multiply"}})
             window = {"valid_from": FUTURE.isoformat(), "valid_until": PAST.isoformat()}
             await _send_raw(probe, "promo.put", {"code": secret, "effect": {"kind": "bonus", "amount": 1}, **window})
-            await probe.wait(lambda: len(probe.parked("promo_service.dead", secret)) == 3, "three dead letters")
+            whole = {"redemption_id": str(uuid4()), "account_id": "a", "code": secret}
+            for data in (json.dumps(whole), [whole]):
+                await _send_raw(probe, "promo.redeem", data)
+            for field in ("subject", "correlationid"):
+                await _send_raw(probe, "promo.put", {"code": secret}, {field: [secret]})
+            await probe.wait(lambda: len(probe.parked("promo_service.dead", secret)) == 7, "seven dead letters")
     assert all(secret not in each.reason for each in probe.parked("promo_service.dead", secret))
     assert all(secret.encode() in each.body for each in probe.parked("promo_service.dead", secret))
     assert secret not in json.dumps(logs, default=str)
     reasons = await rows(site, "promo_service", "SELECT parked_reason FROM inbox WHERE parked_reason IS NOT NULL")
-    assert len(reasons) >= 3
+    assert len(reasons) >= 7
     assert not [row for row in reasons if secret in row.parked_reason]
 
 
@@ -255,8 +260,15 @@ def _without_ids(envelope: Envelope, redemption: UUID) -> str:
     return json.dumps(told).replace(str(redemption), "-")
 
 
-async def _send_raw(probe: Probe, type_: str, data: dict[str, Any]) -> None:
-    envelope = {"specversion": "1.0", "id": str(uuid4()), "source": "/probe", "type": type_, "data": data}
+async def _send_raw(probe: Probe, type_: str, data: Any, more: dict[str, Any] | None = None) -> None:
+    envelope = {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/probe",
+        "type": type_,
+        "data": data,
+        **(more or {}),
+    }
     await probe.publish("operator", "commands", type_, json.dumps(envelope).encode())
 
 
