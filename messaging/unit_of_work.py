@@ -140,7 +140,9 @@ class UnitOfWork(Generic[State]):
             log.exception("message failed", type=content.fact.type, id=str(content.id))
             if content.envelope:
                 reason = f"{type(error).__name__}: {str(error)[:300]}"
-                await self._handle_together([Arrived(_as_parked(content, content.envelope, reason), arrived[0].origin)])
+                await self._handle_together(
+                    [replace(arrived[0], content=_as_parked(content, content.envelope, reason))]
+                )
             return False
         self._hand_over(done.messages)
         self._report(done, len(arrived))

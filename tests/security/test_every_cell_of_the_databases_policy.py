@@ -29,7 +29,6 @@ IN_DATABASE = {
     "create large object": "SELECT lo_create(0), lo_creat(-1), lo_from_bytea(0, 'x')",
     "read password": "SELECT rolpassword FROM pg_authid",
     "read file": "SELECT pg_read_file('PG_VERSION')",
-    "run program": "COPY (SELECT 1) TO PROGRAM 'true'",
 }
 ON_TABLE = {
     "select": "SELECT * FROM {table}",

@@ -14,13 +14,13 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
 
 from tests.evidence import record
 from tests.simulation.checks import Violation
 from tests.simulation.on_a_database import small
 from tests.simulation.plan import FAULTS, Fault, Mode, Plan, plan
 from tests.simulation.pure import Run, run
+from tests.simulation.shown import Shown
 from tests.simulation.shrink import shrink
 from tests.simulation.tally import Tally
 from tests.simulation.workers import workers
@@ -58,22 +58,21 @@ def main(
     first, last = _range(seeds)
     if tier is Tier.DATABASE:
         plans = [_only(small(_planned(seed, mode, faults, "")), only) for seed in range(first, last)]
-        _on_databases(plans, bool(only), processes, trace)
+        _on_databases(plans, bool(only or mode or faults), processes, trace)
         return
     if trace:
         for seed in range(first, last):
             _print_trace(run(_planned(seed, mode, faults, only), traced=True))
     parts = [range(part, min(part + MEMORY_CHUNK, last)) for part in range(first, last, MEMORY_CHUNK)]
     tally = Tally()
-    with ProcessPoolExecutor(processes) as pool, Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"seeds {first}:{last}", total=last - first)
+    with ProcessPoolExecutor(processes) as pool, Shown(f"seeds {first}:{last}", last - first) as shown:
         for part in pool.map(partial(_in_memory, mode=mode, faults=faults, only=only), parts):
             tally.merge(part)
-            progress.advance(task, part.runs)
+            shown.advance(part.runs)
             if len(tally.failed) >= FAILURES_MAX:
                 pool.shutdown(cancel_futures=True)
                 break
-    _report(tally, f"{first}:{last}", quiet=bool(only))
+    _report(tally, f"{first}:{first + tally.runs}", quiet=bool(only or mode or faults))
     if tally.failed:
         sys.exit(1)
 
@@ -89,13 +88,12 @@ def _in_memory(seeds: Iterable[int], mode: str, faults: str, only: str) -> Tally
 
 def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -> None:
     """The same on databases. A figure is recorded for each chunk of seeds, so that a long run can be taken up again."""
-    with workers(processes) as started, Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("runs", total=len(plans))
+    with workers(processes) as started, Shown("runs on a database", len(plans)) as shown:
         for chunk in (plans[i : i + DATABASE_CHUNK] for i in range(0, len(plans), DATABASE_CHUNK)):
             tally, began = Tally(), time.monotonic()
             for part in started.tallies(chunk):
                 tally.merge(part)
-                progress.advance(task, part.runs)
+                shown.advance(part.runs)
                 if len(tally.failed) >= FAILURES_MAX:
                     break
             if trace:
@@ -105,7 +103,7 @@ def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -
             _print_tally(tally)
             out.print(f"{tally.runs / (time.monotonic() - began):,.1f} runs a second in {processes} processes")
             if not quiet:
-                figure, seeds = f"{tally.runs}, {len(tally.failed)}", f"{chunk[0].seed}:{chunk[-1].seed + 1}"
+                figure, seeds = f"{tally.runs}, {len(tally.failed)}", f"{chunk[0].seed}:{chunk[0].seed + tally.runs}"
                 record("simulated runs on a database, anomalies", figure, seeds)
             if tally.failed:
                 sys.exit(1)
@@ -135,8 +133,10 @@ def _report(tally: Tally, seeds: str, quiet: bool) -> None:
     for planned, violation in tally.failed[:FAILURES_MAX]:
         _print_failure(planned, violation, quiet)
     _print_tally(tally)
-    out.print(f"{tally.sagas / tally.cpu_s * 60:,.0f} sagas a minute on one core")
+    pace = f"{tally.sagas / tally.cpu_s * 60:.0f}"
+    out.print(f"{pace} sagas a minute on one core")
     if not quiet:
+        record("simulated sagas a minute on one core", pace, seeds)
         record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
         record("histories put in a serial order", f"{tally.searched}", seeds)
 
@@ -150,11 +150,15 @@ def _print_failure(
     planned: Plan, violation: Violation, quiet: bool, run: Callable[[Plan, bool], Run] = run, tier: str = ""
 ) -> None:
     out.print(f"seed {planned.seed} ({planned.mode}): {violation}", style="bold red")
-    shortest = planned if quiet else shrink(planned, lambda each: bool(run(each, False).violations))
+    shortest = planned if quiet else shrink(planned, lambda each: _fails_alike(run(each, False), violation))
     done = run(shortest, True)
     _print_trace(done)
     out.print(f"shortest found: {done.violations[0]}")
     out.print(f"replay: {command(shortest, tier)}", style="bold")
+
+
+def _fails_alike(done: Run, violation: Violation) -> bool:
+    return any(each.check == violation.check for each in done.violations)
 
 
 def command(planned: Plan, tier: str = "") -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from client.audit_account import INSUFFICIENT, account_findings
@@ -12,15 +12,17 @@ from client.audit_rows import Books, OperationRow
 from client.audit_sagas import in_flight, promo_findings, saga_mismatches
 from contracts.base import Fact
 from contracts.events import CoinsMultiplied, CoinsRefused, OperationWaiting, OrderCancelled, OrderFailed
+from tests.simulation.asked import ended_otherwise, lasts_s, not_as_asked, refused_without_reason
 from tests.simulation.history import History, Told
 from tests.simulation.linear import Done, serial_order
 from tests.simulation.plan import Plan, Saga
 from tests.simulation.tables import UserTables, hashed
 from user_service.account import Account
 
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 WITHIN_S = 10.0
 """How long after its deadline, and after the faults, a saga may take to end."""
+ASKED_AGAIN_S = 120.0
+"""How much longer, where what was thrown away is asked for again."""
 
 
 class Violation(Exception):
@@ -38,8 +40,9 @@ class Violation(Exception):
 class Watch:
     """Looks at the accounts after every commit of the user service. Raises `Violation`."""
 
-    def __init__(self, users: UserTables) -> None:
-        self.history: History | None = None
+    def __init__(self, users: UserTables, plan: Plan) -> None:
+        self.history = History()
+        self._lasts_s = {saga.id: lasts_s(plan, saga) for saga in plan.sagas}
         self._users = users
         self._seen: dict[str, Account] = {}
         self._read: dict[str, int] = {}
@@ -95,13 +98,15 @@ class Watch:
                 raise Violation("ended orders let go", f"{operation}")
 
     def _in_time(self, account: Account, now: datetime) -> None:
-        """No operation waits longer than it was promised."""
+        """No operation waits longer than it was promised, nor than its client said."""
         for operation in account.log:
-            told = self.history.told.get(operation.id) if self.history and operation.state == "waiting" else None
-            promise = told.get(f"operation.waiting {operation.kind}") if told else None
+            if operation.state != "waiting":
+                continue
+            promise = self.history.told.get(operation.id, {}).get(f"operation.waiting {operation.kind}")
             until = promise.fact.deadline if promise and isinstance(promise.fact, OperationWaiting) else None
-            if until and until < now:
-                raise Violation("bounded wait", f"{operation} waits at {now}, was promised {until}")
+            last = self.history.taken[operation.id] + timedelta(seconds=self._lasts_s[operation.id])
+            if min(until or last, last) < now:
+                raise Violation("bounded wait", f"{operation} waits at {now}, was promised {until}, may until {last}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,17 +133,17 @@ def _violations(plan: Plan, history: History, left: Left) -> Iterator[Violation]
     yield from _goods(plan, left)
     for differing in history.differing:
         yield Violation("one answer", differing)
-    if plan.mode == "safety":
-        books = replace(books, users=replace(books.users, now=LONG_AGO))
     yield from (Violation("audit of accounts", str(each)) for each in account_findings(books.users))
     yield from (Violation("audit of codes", str(each)) for each in promo_findings(books.promos))
     yield from (Violation("agreement", str(each.finding)) for each in saga_mismatches(books))
     operations = {each.operation_id: each for each in books.users.operations}
     yield from _answers(history, operations)
     yield from _order(plan, history, books, operations)
-    if plan.mode == "liveness":
-        yield from _ends(plan, history, books)
-        yield from _serial(plan, history, books)
+    yield from (Violation("as asked", each) for each in not_as_asked(plan, history, books))
+    yield from (Violation("refused for a reason", each) for each in refused_without_reason(plan, history))
+    yield from (Violation("told as kept", each) for each in ended_otherwise(history, books))
+    yield from _ends(plan, history, books)
+    yield from _serial(plan, history, books)
 
 
 def _goods(plan: Plan, left: Left) -> Iterator[Violation]:
@@ -222,19 +227,21 @@ def _answer(history: History, saga: Saga) -> Told | None:
 
 
 def _ends(plan: Plan, history: History, books: Books) -> Iterator[Violation]:
-    """Every saga that was begun has ended, its client knows how, and in time."""
+    """Every saga that was begun has ended, its client knows how, and in its own time once faults have stopped."""
     count = in_flight(books)
     if count:
         yield Violation("every saga ends", f"{count} have not")
-    lasts_s = [each.lasts_s or plan.lasts_s for each in plan.sagas]
-    bound_s = plan.named_s + max(lasts_s, default=0.0) + WITHIN_S
+    calm_at = plan.calm_at if plan.mode == "liveness" else plan.horizon_s
+    grace_s = WITHIN_S + (ASKED_AGAIN_S if "purge" in plan.faults else 0.0)
     for saga in plan.sagas:
         if saga.id not in history.sent:
             continue
         ended = history.ended.get(saga.id)
+        if ended is None and plan.mode == "safety" and "purge" in plan.faults:
+            continue  # its command may be gone, and its client does not send it again
         if ended is None:
             yield Violation("every saga ends", f"the client of saga {saga.number} never heard the end of it")
-        elif ended > max(plan.calm_at, history.sent[saga.id]) + bound_s * 1.02:
+        elif ended > max(calm_at, history.sent[saga.id]) + (lasts_s(plan, saga) + grace_s) * 1.02:
             yield Violation("every saga ends", f"saga {saga.number} ended {ended:.1f} s after the start, which is late")
 
 

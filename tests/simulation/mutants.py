@@ -14,8 +14,8 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Fact
-from contracts.commands import CancelOrder
-from contracts.events import CoinsCaptured, CoinsExpired, CoinsRefused, OperationKind
+from contracts.commands import CancelOrder, PlaceOrder
+from contracts.events import CancelRefused, CoinsCaptured, CoinsExpired, CoinsRefused, OperationKind, OrderFailed
 from messaging.message import Announcement
 from order_service import order as orders
 from promo_service import promo as promos
@@ -415,6 +415,106 @@ def outbox_is_deleted_before_the_confirm(patch: pytest.MonkeyPatch) -> None:
         return await relay(self, lambda parcel: publish(parcel) or True, now, reached)
 
     patch.setattr(MemoryNode, "relay", broken)
+
+
+def _arriving(
+    patch: pytest.MonkeyPatch, kind: OperationKind, change: Callable[[Operation, datetime], Operation]
+) -> None:
+    """Change what arrives, of this kind."""
+    arrive = accounts.arrive
+
+    def broken(account: Account, operation: Operation, after: Any, now: datetime, limits: Limits) -> Step:
+        changed = change(operation, now) if operation.kind == kind else operation
+        return arrive(account, changed, after, now, limits)
+
+    patch.setattr("user_service.handlers.arrive", broken)
+
+
+def refusals_of_a_cancel_are_one_message(patch: pytest.MonkeyPatch) -> None:
+    """A cancel that is refused twice, for two reasons, says both under one message id."""
+    patch.setattr(CancelRefused, "identity_fields", ())
+
+
+def credit_adds_one_too_many(patch: pytest.MonkeyPatch) -> None:
+    """A credit is a coin larger than was asked for."""
+    _arriving(patch, "credit", lambda each, _: replace(each, size=each.size + 1))
+
+
+def doubling_triples(patch: pytest.MonkeyPatch) -> None:
+    """A multiply takes a larger factor than its code's."""
+    _arriving(patch, "multiply", lambda each, _: replace(each, size=each.size + 1))
+
+
+def doubling_hardly_waits(patch: pytest.MonkeyPatch) -> None:
+    """A multiply is refused where it should wait for the reservations ahead."""
+    _arriving(patch, "multiply", lambda each, now: replace(each, deadline=now + timedelta(seconds=0.001)))
+
+
+def reservation_hardly_holds(patch: pytest.MonkeyPatch) -> None:
+    """A reservation expires long before its deadline."""
+    _arriving(patch, "reserve", lambda each, now: replace(each, deadline=now + timedelta(seconds=0.001)))
+
+
+def some_are_refused_at_the_door(patch: pytest.MonkeyPatch) -> None:
+    """Operations are refused for a limit that they are far from."""
+    not_admitted = accounts._not_admitted
+
+    def broken(account: Account, operation: Operation, *rest: Any) -> str | None:
+        return "pending_limit" if operation.id.int % 3 == 0 else not_admitted(account, operation, *rest)
+
+    patch.setattr(accounts, "_not_admitted", broken)
+
+
+def goods_cost_one_more(patch: pytest.MonkeyPatch) -> None:
+    """An order asks for a coin more than its price."""
+    place = orders.TABLE["unknown"][PlaceOrder]
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        dearer = replace(at.item, price=at.item.price + 1) if at.item else None
+        return replace(place(replace(at, item=dearer), fact), item=at.item)
+
+    _moved(patch, orders.TABLE["unknown"], PlaceOrder, broken)
+
+
+def order_takes_its_time(patch: pytest.MonkeyPatch) -> None:
+    """An order lasts longer than its client said."""
+    place = orders.TABLE["unknown"][PlaceOrder]
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        return place(at, fact.model_copy(update={"deadline_s": 850.0}))
+
+    _moved(patch, orders.TABLE["unknown"], PlaceOrder, broken)
+
+
+def completed_order_is_told_as_failed(patch: pytest.MonkeyPatch) -> None:
+    """Who has paid hears that the order failed."""
+    complete = orders.TABLE["confirmed"][CoinsCaptured]
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        step = complete(at, fact)
+        failed = OrderFailed(order_id=at.order.id, account_id=at.order.account_id, reason="rejected")
+        return replace(step, facts=(failed,))
+
+    _moved(patch, orders.TABLE["confirmed"], CoinsCaptured, broken)
+
+
+def wait_has_no_end(patch: pytest.MonkeyPatch) -> None:
+    """What waits, waits for ever, and is told so."""
+    waiting_outlives_its_deadline(patch)
+    waits_for = accounts.waits_for
+    patch.setattr(accounts, "waits_for", lambda *of: (waits_for(*of)[0], None, waits_for(*of)[2]))
+
+
+def coin_is_lost_in_folding(patch: pytest.MonkeyPatch) -> None:
+    """The balance takes another way than the ledger."""
+    fold = accounts._fold
+
+    def broken(account: Account) -> Step:
+        step = fold(account)
+        lost = bool(step.lines) and step.account.balance > 0
+        return replace(step, account=replace(step.account, balance=step.account.balance - lost))
+
+    patch.setattr(accounts, "_fold", broken)
 
 
 def broken_rules() -> list[Break]:

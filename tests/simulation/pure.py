@@ -24,11 +24,12 @@ Result = TypeVar("Result")
 
 @dataclass
 class Run:
-    """What came of one run."""
+    """What came of one run. `left`: what the services keep at its end; None where it broke off."""
 
     history: History
     violations: list[Violation]
     trace: list[str]
+    left: Left | None = None
 
 
 def run(plan: Plan, traced: bool = False) -> Run:
@@ -38,7 +39,7 @@ def run(plan: Plan, traced: bool = False) -> Run:
     user_node = MemoryNode("user_service", AccountHandlers(limits), users)
     order_node = MemoryNode("order_service", OrderHandlers(plan.lasts_s), orders)
     promo_node = MemoryNode("promo_service", PromoHandlers(CODE_KEY, plan.lasts_s), promos)
-    watch = Watch(users)
+    watch = Watch(users, plan)
     trace: list[str] = []
     nodes: dict[Service, MemoryNode] = {
         "user_service": user_node,
@@ -51,6 +52,8 @@ def run(plan: Plan, traced: bool = False) -> Run:
         history = complete(world.run())
     except Violation as found:
         return Run(world.history, [found], trace)
+    except Exception as error:
+        return Run(world.history, [Violation("no exception", repr(error))], trace)
     process = world._processes["user_service"]
     books = Books(users.rows(world.now(process)), orders.rows(), promos.rows())
     left = Left(
@@ -59,7 +62,7 @@ def run(plan: Plan, traced: bool = False) -> Run:
         [f"{fact!r}: {reason}" for node in nodes.values() for fact, reason in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
     )
-    return Run(history, judge(plan, history, left), trace)
+    return Run(history, judge(plan, history, left), trace, left)
 
 
 def complete(work: Coroutine[Any, Any, Result]) -> Result:

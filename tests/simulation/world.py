@@ -29,8 +29,11 @@ PAUSE_S = (0.001, 0.05)
 """How long a service takes to come to its next batch; what has arrived by then is handled together."""
 SKEW_S_MAX, DRIFT_MAX = 300.0, 0.01
 
+RELAYED_FIRST = 0.2
+"""How often the relay is quicker than the acknowledgement."""
 CRASH, DOUBLE, DELAY, RESEND, CUT = 0.07, 0.15, 0.06, 0.2, 0.08
 CONSUMER_POINTS: tuple[Checkpoint, ...] = ("batch taken", "before commit", "after commit", "before ack", "after ack")
+DUE_POINTS: tuple[Checkpoint, ...] = ("before commit", "after commit")
 RELAY_POINTS: tuple[Checkpoint, ...] = (
     "before publish",
     "after publish",
@@ -202,13 +205,14 @@ class World:
 
     async def _replay(self, process: Process) -> None:
         """The inbox has forgotten all of it, and some of it comes again."""
-        if self.calm or not process.past:
+        if self.calm:
             return
-        self.history.happened("replay")
-        await process.node.forget()
         parcels = [each for each in process.past if not isinstance(each.events[0].fact, PutItem | PutPromo)]
-        for parcel in self._rng.sample(parcels, min(len(parcels), self._rng.randint(1, 3))):
-            self._deliver(process.node.name, parcel)
+        if parcels:
+            self.history.happened("replay")
+            await process.node.forget()
+            for parcel in self._rng.sample(parcels, min(len(parcels), self._rng.randint(1, 3))):
+                self._deliver(process.node.name, parcel)
         self.later(self._rng.uniform(10.0, 3600.0), self._replay, process)
 
     def _purge(self, process: Process) -> None:
@@ -245,12 +249,14 @@ class World:
         died_at: Checkpoint | None = None
         try:
             await process.node.handle(batch, now, reached)
+            if self._rng.random() < RELAYED_FIRST:
+                await process.node.relay(self._publish, now, reached)
             reached("before ack")
             reached("after ack")
         except Died as death:
             died_at = death.args[0]
             if died_at != "after ack":
-                process.queue = [Delivery(each.parcel, redelivered=True) for each in batch] + process.queue
+                process.queue = batch + process.queue
         if died_at is None or died_at in COMMITTED:
             self._note_commit(process, facts, now)
         await self._go_on(process, died_at)
@@ -277,7 +283,7 @@ class World:
         self.note(f"{process.node.name} looks what is due")
         now, died_at = self.now(process), None
         try:
-            await process.node.handle_due(now, self._reached(CONSUMER_POINTS))
+            await process.node.handle_due(now, self._reached(DUE_POINTS))
         except Died as death:
             died_at = death.args[0]
         if died_at is None or died_at in COMMITTED:
@@ -290,6 +296,7 @@ class World:
             self.note(f"{process.node.name} dies {died_at}")
             process.down = True
             process.tick_at = float("inf")
+            process.queue = [Delivery(each.parcel, redelivered=True) for each in process.queue]
             rest = self._rng.expovariate(1.0) if self._rng.random() < 0.9 else self._rng.uniform(5.0, 200.0)
             self.later(min(rest, max(self._calm_at - self.time, 0.01)), self._restart, process)
             return
@@ -325,15 +332,18 @@ class World:
                 self.history.announced(event.id, event.fact, heard_at)
                 self._clients.hear(event.fact, heard_at)
         if self._dying == "after publish":
+            self.history.happened("crash")
             raise Died("after publish")
         return not cut
 
     def _reached(self, points: tuple[Checkpoint, ...]) -> Reached:
         """Draws whether, and where, the process dies in this step."""
-        dying = self._dying = self._rng.choice(points) if self.chance("crash", CRASH) else None
+        may_die = self._has("crash") and not self.calm and self._rng.random() < CRASH
+        dying = self._dying = self._rng.choice(points) if may_die else None
 
         def reached(checkpoint: Checkpoint) -> None:
             if checkpoint == dying:
+                self.history.happened("crash")
                 raise Died(checkpoint)
 
         return reached if dying else _nothing
