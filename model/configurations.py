@@ -37,8 +37,12 @@ CONFIGURATIONS = (
     Configuration("no inbox remembers, any number of duplicates", _sized(1, 2, FORGETFUL=1, DUPLICATES=255)),
     Configuration("every saga ends, any number of duplicates", _sized(1, 1, FAIR=1, DUPLICATES=255), fair=True),
     Configuration("three orders, a doubling", _sized(3, 1, REDUCED=1)),
+    Configuration("every saga ends, two promos", _sized(1, 2, FAIR=1), fair=True, slow=True),
+    Configuration("every saga ends, two orders", _sized(2, 0, FAIR=1), fair=True, slow=True),
     Configuration("three orders, a doubling, a bonus", _sized(3, 2, REDUCED=1), slow=True),
     Configuration("three orders, two doublings", _sized(3, 2, TWO_DOUBLINGS=1, REDUCED=1), slow=True),
+    Configuration("a promo beside it, a crash between any two steps", _sized(1, 1, STEPS=1, CRASHES=1), slow=True),
+    Configuration("three orders, a doubling, a bonus, a duplicate", _sized(3, 2, REDUCED=1, DUPLICATES=1), slow=True),
 )
 
 EVERY_SAGA_ENDS = "acceptance cycle"

@@ -46,6 +46,7 @@ def pieces() -> Iterator[Piece]:
     """All of it: first what is quick, then what takes hours."""
     yield Piece("broken rules", ("pytest", "-q", "tests/simulation/test_every_broken_rule_is_caught.py"))
     yield Piece("permission cells", ("pytest", "-q", "-s", "tests/security", "-k", "every_cell"))
+    yield Piece("model", ("model", "--slow"))
     yield from _faults()
     for first in range(0, 600_000, 10_000):
         yield Piece(f"simulation in memory {first}", ("tests.simulation", f"{first}:{first + 10_000}"))

@@ -73,31 +73,32 @@ async def compared(plan: Plan, slot: Slot, traced: bool = False) -> Run:
     """The same, and one in memory, which must come to the same: step by step, in what is told, and in what is kept."""
     done, modelled = await run(plan, slot, traced=True), pure.run(plan, traced=True)
     done.violations.extend(modelled.violations)
-    for what, own, other in (
+    both: tuple[tuple[str, list[Any], list[Any]], ...] = (
         ("line", done.trace, modelled.trace),
         ("announcement", _told(done), _told(modelled)),
         ("row", _kept(done), _kept(modelled)),
-    ):
+    )
+    for what, own, other in both:
         if own != other:
             at = next(i for i, (one, two) in enumerate(zip_longest(own, other)) if one != two)
-            ours, theirs = (" / ".join(each[at : at + 1]) or "nothing more" for each in (own, other))
-            difference = f"{what} {at + 1}: {ours!r}, in memory {theirs!r}"
+            ours, theirs = (repr(each[at]) if at < len(each) else "nothing more" for each in (own, other))
+            difference = f"{what} {at + 1}: {ours}, in memory {theirs}"
             done.violations.append(Violation("memory is as the database", difference))
     return done if traced else replace(done, trace=[])
 
 
-def _told(done: Run) -> list[str]:
-    return [repr(each) for told in done.history.told.values() for each in told.values()]
+def _told(done: Run) -> list[Any]:
+    return [each for told in done.history.told.values() for each in told.values()]
 
 
-def _kept(done: Run) -> list[str]:
+def _kept(done: Run) -> list[Any]:
     """All rows at the end, in one order."""
     if done.left is None:
         return []
     books = done.left.books
     users, promos = books.users, books.promos
     rows = (users.accounts, users.operations, users.ledger, books.orders, promos.codes, promos.redemptions)
-    return sorted(repr(row) for some in (*rows, done.left.stock.items()) for row in some)
+    return sorted((row for some in (*rows, done.left.stock.items()) for row in some), key=repr)
 
 
 def _domains(plan: Plan) -> list[Domain[Any]]:
