@@ -95,7 +95,7 @@ class Broker:
         self._epmd.stop()
 
     def kill(self) -> None:
-        """End the broker at once, as a power cut would; `start` brings it back with what it had written."""
+        """SIGKILL the broker; `start` brings it back with what it had written."""
         if not self.private:
             raise RuntimeError("this broker was named by the caller, and is not ours to kill")
         self._node.kill()

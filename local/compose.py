@@ -1,6 +1,7 @@
 """Runs the tests of the whole system against compose.yaml, on containers and volumes of their own.
 
-`python -m local.compose [PYTEST ARGUMENTS ...]`, default `tests/choreography`.
+`python -m local.compose [PYTEST ARGUMENTS ...]`, default `tests/choreography`, and then the broker's policy on the RabbitMQ
+of compose.yaml, which is another one than native parts have.
 """
 
 from __future__ import annotations
@@ -15,12 +16,17 @@ import sys
 import time
 from pathlib import Path
 
+from local.broker import AMQP_URL, MANAGEMENT_URL
 from local.processes import StartError
 from local.sources import PROJECT, STATE
 from provision import secrets
 
 HEALTHY_S_MAX = 180
 SERVICES = ("rabbitmq", "postgres", *secrets.SERVICES)
+POLICY = [
+    f"tests/security/test_{name}.py"
+    for name in ("every_cell_of_the_brokers_policy", "only_who_is_known_gets_in", "nobody_speaks_for_another")
+]
 
 
 class Compose:
@@ -74,7 +80,7 @@ def main(arguments: list[str]) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        return _test(folder / "test.env", arguments or ["tests/choreography"])
+        return _test(folder / "test.env", arguments)
 
 
 def _test(env_file: Path, arguments: list[str]) -> int:
@@ -91,10 +97,9 @@ def _test(env_file: Path, arguments: list[str]) -> int:
         compose.call("up", "--build", "--detach")
         compose.wait_healthy()
         urls = {name: settings[name] for name in secrets.client_urls(settings, "", "")}
-        env = {**os.environ, **urls, "HOLDFAST_STACK": "compose"}
-        code = subprocess.run(
-            [sys.executable, "-m", "pytest", *arguments], cwd=PROJECT, env=env, check=False
-        ).returncode
+        code = _pytest(arguments or ["tests/choreography"], {**urls, "HOLDFAST_STACK": "compose"})
+        if not code and not arguments:
+            code = _pytest(POLICY, _broker_alone(settings))
     except StartError as error:
         print(f"holdfast: {error}", file=sys.stderr)
     finally:
@@ -103,6 +108,21 @@ def _test(env_file: Path, arguments: list[str]) -> int:
         compose.down()
         env_file.unlink()
     return code
+
+
+def _pytest(arguments: list[str], env: dict[str, str]) -> int:
+    """Its exit code."""
+    command = [sys.executable, "-m", "pytest", *arguments]
+    return subprocess.run(command, cwd=PROJECT, env={**os.environ, **env}, check=False).returncode
+
+
+def _broker_alone(settings: dict[str, str]) -> dict[str, str]:
+    """What makes tests take this broker for native parts. They give its users other passwords, so they come last."""
+    password = settings[secrets.broker_password("admin")]
+    return {
+        MANAGEMENT_URL: f"http://admin:{password}@127.0.0.1:{settings['HOLDFAST_UI_PORT']}",
+        AMQP_URL: f"amqp://127.0.0.1:{settings['HOLDFAST_AMQP_PORT']}",
+    }
 
 
 def _compose_command() -> list[str]:
