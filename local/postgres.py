@@ -99,7 +99,7 @@ class Postgres:
         self._process.stop(wait_s=30)
 
     def kill(self) -> None:
-        """End all of the cluster's processes at once, as a power cut would; `start` recovers what was committed."""
+        """End all of the cluster's processes at once; `start` recovers what was committed."""
         if not self.private:
             raise RuntimeError("this cluster was named by the caller, and is not ours to kill")
         self._process.kill()
