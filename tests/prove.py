@@ -119,9 +119,9 @@ def table(evidence: Path) -> str:
 
 
 def _sum(entries: list[dict[str, Any]]) -> str:
-    """The value with each of its numbers added up; a time is the longest."""
+    """The value with each of its whole numbers added up, and the largest of each of the others."""
     columns = list(zip(*(NUMBER.findall(each["value"]) for each in entries), strict=True))
-    longest = iter(f"{max(map(float, each)):g}" if "." in each[0] else f"{sum(map(int, each)):,}" for each in columns)
+    longest = iter(f"{max(map(float, each)):,}" if "." in each[0] else f"{sum(map(int, each)):,}" for each in columns)
     return NUMBER.sub(lambda _: next(longest), entries[0]["value"])
 
 

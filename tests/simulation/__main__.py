@@ -133,10 +133,10 @@ def _report(tally: Tally, seeds: str, quiet: bool) -> None:
     for planned, violation in tally.failed[:FAILURES_MAX]:
         _print_failure(planned, violation, quiet)
     _print_tally(tally)
-    pace = f"{tally.sagas / tally.cpu_s * 60:.0f}"
-    out.print(f"{pace} sagas a minute on one core")
+    pace = tally.sagas / tally.cpu_s * 60
+    out.print(f"{pace:,.0f} sagas a minute on one core")
     if not quiet:
-        record("simulated sagas a minute on one core", pace, seeds)
+        record("simulated sagas a minute on one core, at best", f"{pace:.1f}", seeds)
         record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
         record("histories put in a serial order", f"{tally.searched}", seeds)
 
