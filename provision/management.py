@@ -13,6 +13,10 @@ from urllib.request import Request, urlopen
 
 from contracts.tls import of_broker
 
+CALL_S_MAX = 120.0
+"""A busy cluster takes its time to make a virtual host or a quorum queue."""
+READY_S_MAX = 15.0
+
 
 class ManagementError(RuntimeError):
     """The API refused, and what it said."""
@@ -35,14 +39,19 @@ class Management:
         login = f"{self.user}:{unquote(parts.password or '')}"
         self._login = "Basic " + base64.b64encode(login.encode()).decode()
 
-    def call(self, method: str, *path: str, body: object = None, missing_ok: bool = False) -> Any:
-        """The decoded answer (None if it is empty). Raises `ManagementError` if the API refuses."""
+    def call(
+        self, method: str, *path: str, body: object = None, missing_ok: bool = False, within_s: float = CALL_S_MAX
+    ) -> Any:
+        """The decoded answer (None if it is empty), within so many seconds.
+
+        Raises `ManagementError` if the API refuses, `OSError` if it does not answer.
+        """
         url = "/".join([self.base, *(quote(step, safe="") for step in path)])
         data = None if body is None else json.dumps(body).encode()
         headers = {"Authorization": self._login, "Content-Type": "application/json"}
         request = Request(url, data, headers, method=method)
         try:
-            with urlopen(request, timeout=30, context=self._tls) as answer:
+            with urlopen(request, timeout=within_s, context=self._tls) as answer:
                 text = answer.read()
         except HTTPError as error:
             with error:
@@ -58,9 +67,9 @@ class Management:
         The API answers a little before the broker takes AMQP connections.
         """
         try:
-            self.call("GET", "health", "checks", "alarms")
+            self.call("GET", "health", "checks", "alarms", within_s=READY_S_MAX)
             if amqp_port:
-                self.call("GET", "health", "checks", "port-listener", str(amqp_port))
+                self.call("GET", "health", "checks", "port-listener", str(amqp_port), within_s=READY_S_MAX)
         except (ManagementError, URLError, HTTPException, OSError, ValueError) as error:
             return str(error)
         return None
