@@ -138,7 +138,10 @@ async def test_a_message_that_the_broker_gave_up_is_replayed_as_what_it_came_as(
             assert await client.attempt(forged) == DONE
     await _give_up(site, body, 2)
     found = [each for each in await dead.letters(operator) if each.body == body]
-    assert [(each.exchange, each.routing_key) for each in found] == [("commands", "account.open"), ("commands", "")]
+    first, second = [(each.exchange, each.routing_key) for each in found]
+    assert first == ("commands", "account.open")
+    # Up to RabbitMQ 3 a broker adds to the sender's x-death, whose routing key is believed of nobody; 4 makes its own.
+    assert second in (("commands", ""), ("commands", "account.open"))
 
 
 async def test_one_client_hears_nothing_of_anothers_answers(site: Site, parts: Parts, probe: Probe) -> None:
