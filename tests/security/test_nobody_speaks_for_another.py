@@ -137,8 +137,7 @@ async def test_a_message_that_the_broker_gave_up_is_replayed_as_what_it_came_as(
             forged = partial(publish, exchange="commands", key="account.open", body=body, headers=headers)
             assert await client.attempt(forged) == DONE
     await _give_up(site, body, 2)
-    found = [each for each in await dead.letters(operator) if each.body == body]
-    first, second = [(each.exchange, each.routing_key) for each in found]
+    first, second = await until(lambda: _origins(operator, body, 2), "the broker has dead-lettered both")
     assert first == ("commands", "account.open")
     # Up to RabbitMQ 3 a broker adds to the sender's x-death, whose routing key is believed of nobody; 4 makes its own.
     assert second in (("commands", ""), ("commands", "account.open"))
@@ -163,6 +162,12 @@ async def test_one_client_hears_nothing_of_anothers_answers(site: Site, parts: P
                 heard.append(got.body)
         assert [json.loads(each) for each in heard] == [{"answer": None}]
         assert probe._replies.empty()
+
+
+async def _origins(operator: Connection, body: bytes, count: int) -> list[tuple[str, str]] | None:
+    """Where the letters with this body came from, once there are so many."""
+    found = [(each.exchange, each.routing_key) for each in await dead.letters(operator) if each.body == body]
+    return found if len(found) == count else None
 
 
 async def _catalog(probe: Probe) -> list[str]:
