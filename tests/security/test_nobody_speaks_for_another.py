@@ -25,7 +25,7 @@ from local.parts import Parts
 from local.site import Site
 from tests.security.logins import DONE, REFUSED, another_client, login
 from tests.service.probe import Probe, envelope
-from tests.service.sites import running
+from tests.service.sites import running, until
 
 MAY_PUBLISH = {
     "user_service": ("user", "coins.credited"),
