@@ -41,7 +41,7 @@ CONFIGURATIONS = (
     Configuration("every saga ends, two orders", _sized(2, 0, FAIR=1), fair=True, slow=True),
     Configuration("three orders, a doubling, a bonus", _sized(3, 2, REDUCED=1), slow=True),
     Configuration("three orders, two doublings", _sized(3, 2, TWO_DOUBLINGS=1, REDUCED=1), slow=True),
-    Configuration("a promo beside it, a crash between any two steps", _sized(1, 1, STEPS=1, CRASHES=1), slow=True),
+    Configuration("an order and a promo, a crash between any two steps", _sized(1, 1, STEPS=1, CRASHES=1), slow=True),
     Configuration("three orders, a doubling, a bonus, a duplicate", _sized(3, 2, REDUCED=1, DUPLICATES=1), slow=True),
 )
 
