@@ -111,7 +111,7 @@ class Mischief:
         await send(self.stage.site, messages)
         await self.traffic.fence()
         self.wrong += await unaccounted(self.stage.site, messages)
-        self.wrong += (await clear(self.stage.site, self.traffic.words))[1]
+        self.wrong += (await clear(self.stage.site, self.traffic.mentioned_in))[1]
 
     async def _double(self) -> None:
         """A second instance joins, and then the first is killed and started again."""

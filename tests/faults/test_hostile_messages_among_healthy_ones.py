@@ -31,7 +31,7 @@ async def test_nobody_dies_nobody_waits_and_nothing_is_lost(stage: Stage) -> Non
             await traffic.reaches(1, within_s=DEADLINE_S_MAX + GRACE_S)
             await traffic.fence()
             assert await unaccounted(stage.site, messages) == []
-            count, healthy = await clear(stage.site, traffic.words)
+            count, healthy = await clear(stage.site, traffic.mentioned_in)
             letters += count
             assert healthy == []
         assert [service.process.pid for service in stage.services.values()] == pids

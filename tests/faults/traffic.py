@@ -8,6 +8,7 @@ async with Traffic(stage, seed=1) as traffic:
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -33,6 +34,7 @@ GRACE_S = 10.0
 """How long after its deadline a saga may still be open once the fault is over."""
 SEND_S_MAX = 15.0
 PAUSE_S = 0.05
+_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -74,10 +76,10 @@ class Traffic:
         """How many sagas were begun."""
         return len(self.told) + len(self.open)
 
-    @property
-    def words(self) -> list[str]:
-        """What tells this traffic's messages from those of strangers: its name, and the ids of its sagas."""
-        return [self.name, *(str(saga) for saga in (*self.told, *self.open))]
+    def mentioned_in(self, body: bytes) -> bool:
+        """What tells this traffic's messages from those of strangers: its name, or the id of one of its sagas."""
+        ids = (UUID(found.decode()) for found in _UUID.findall(body))
+        return self.name.encode() in body or any(each in self.told or each in self.open for each in ids)
 
     async def __aenter__(self) -> Self:
         """Fill the shop and let the first shoppers in."""

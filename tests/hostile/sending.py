@@ -17,7 +17,7 @@ from local.site import Site
 from tests.hostile.message import HostileMessage
 from tests.service.sites import rows
 
-KNOWN = "SELECT message_id, parked_reason FROM inbox"
+KNOWN = "SELECT message_id, parked_reason FROM inbox WHERE message_id = ANY(:keys)"
 
 
 async def send(site: Site, messages: Sequence[HostileMessage]) -> None:
@@ -47,7 +47,8 @@ async def unaccounted(site: Site, messages: Sequence[HostileMessage]) -> list[st
             keys[service] += [(key, each) for key in known]
     found = []
     for service, expected in keys.items():
-        reasons: dict[UUID, str | None] = {row[0]: row[1] for row in await rows(site, service, KNOWN)}
+        kept = await rows(site, service, KNOWN, keys=[key for key, _ in expected])
+        reasons: dict[UUID, str | None] = {row[0]: row[1] for row in kept}
         found += [f"{service}: never came: {each}" for key, each in expected if key not in reasons]
         found += [
             f"{service}: not parked: {each}"
