@@ -55,7 +55,7 @@ class Consumer:
 
     def start(self) -> None:
         """Begin to handle what arrives, in the background."""
-        self._task = asyncio.create_task(self._run())
+        self._task = asyncio.create_task(self._run(), name="consumer")
 
     async def stop(self, within_s: float) -> None:
         """Finish the batch at hand, for at most `within_s` seconds. What else was delivered goes back to the broker."""

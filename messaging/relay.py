@@ -91,7 +91,10 @@ class Relay:
 
     def start(self) -> None:
         """Begin to relay, in the background."""
-        self._tasks = [asyncio.create_task(self._relay()), asyncio.create_task(self._sweep())]
+        self._tasks = [
+            asyncio.create_task(self._relay(), name="relay"),
+            asyncio.create_task(self._sweep(), name="sweep"),
+        ]
 
     async def stop(self, drain_s: float = 3.0) -> None:
         """Publish what is held, for at most `drain_s` seconds, then stop. What is left is in the outbox."""

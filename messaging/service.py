@@ -93,7 +93,7 @@ class ServiceInstance(Generic[State]):
         self.relay.start()
         self.consumer.start()
         self._tasks += [asyncio.create_task(connect(each)) for each in (self.broker, self.questions)]
-        self._tasks += [asyncio.create_task(job) for job in (self._clock(), self._housekeeping())]
+        self._tasks += [asyncio.create_task(self._clock(), name="clock"), asyncio.create_task(self._housekeeping())]
         log.info("started", url=self.url, pid=os.getpid())
 
     async def stop(self) -> None:

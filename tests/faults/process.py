@@ -1,6 +1,6 @@
-"""A service that ends itself by SIGKILL at a checkpoint: `python -m tests.faults.process SERVICE --die-at POINT`.
+"""A service that ends itself by SIGKILL at a step: `python -m tests.faults.process SERVICE --job JOB --die-at POINT`.
 
-Apart from that it is the service as it always runs. `--after` names the time it reaches the point that is its last.
+Apart from that it is the service as it always runs. `--after` names the time it reaches the step that is its last.
 """
 
 from __future__ import annotations
@@ -17,27 +17,39 @@ from contracts.topology import SERVICES
 from local.processes import Process
 from local.service import Service
 from local.sources import PROJECT
-from messaging.checkpoints import Checkpoint
+from messaging.checkpoints import STEPS, Checkpoint, Job
 from messaging.service import run
 from messaging.settings import read_settings
 from tests.service.sites import MODULES
 
 
-def start_doomed(service: Service, point: Checkpoint, times: int) -> Process:
-    """Start this instance of the service as one that dies when it reaches the point for the `times`-th time."""
-    command = [sys.executable, "-m", "tests.faults.process", service.name, "--die-at", point, "--after", str(times)]
-    service.process.start(command, {**os.environ, **service.env}, cwd=PROJECT)
+def start_doomed(service: Service, job: Job, point: Checkpoint, times: int) -> Process:
+    """Start this instance of the service as one that dies when the job reaches the point for the `times`-th time.
+
+    It asks for each answer again almost at once, so that its clock has work.
+    """
+    end = ["--job", job, "--die-at", point, "--after", str(times)]
+    command = [sys.executable, "-m", "tests.faults.process", service.name, *end]
+    impatient = {f"{service.name.upper()}_ASK_AGAIN_S": "0.1"}
+    service.process.start(command, {**os.environ, **service.env, **impatient}, cwd=PROJECT)
     return service.process
 
 
 class Doom:
-    """Kills the process when the point is reached for the `times`-th time."""
+    """Kills the process when the job reaches the point for the `times`-th time. Ends it if it takes a step that
+    `STEPS` does not know of.
+    """
 
-    def __init__(self, point: Checkpoint, times: int) -> None:
-        self._point, self._left = point, times
+    def __init__(self, job: Job, point: Checkpoint, times: int) -> None:
+        self._job, self._point, self._left = job, point, times
 
     async def __call__(self, checkpoint: Checkpoint) -> None:
-        if checkpoint == self._point:
+        task = asyncio.current_task()
+        job = task.get_name() if task else ""
+        if not any(job == each and checkpoint in points for each, points in STEPS.items()):
+            print(f"no step of any job: {job!r}, {checkpoint!r}", file=sys.stderr, flush=True)
+            os._exit(1)
+        if (job, checkpoint) == (self._job, self._point):
             self._left -= 1
             if not self._left:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -47,13 +59,14 @@ def main() -> None:
     """Run the service that the command line names, with its end in sight."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.process", description=__doc__)
     parser.add_argument("service", choices=SERVICES)
+    parser.add_argument("--job", required=True, choices=STEPS)
     parser.add_argument("--die-at", required=True, choices=get_args(Checkpoint))
     parser.add_argument("--after", type=int, default=1)
     given = parser.parse_args()
     name: Name = given.service
     domain, settings = MODULES[name]
     read = read_settings(settings)
-    asyncio.run(run(domain(read), read, Doom(given.die_at, given.after)))
+    asyncio.run(run(domain(read), read, Doom(given.job, given.die_at, given.after)))
 
 
 if __name__ == "__main__":

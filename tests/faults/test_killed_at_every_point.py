@@ -16,13 +16,13 @@ import pytest
 from contracts.base import Service as Name
 from contracts.topology import SERVICES
 from local.sources import PROJECT
-from messaging.checkpoints import Checkpoint
+from messaging.checkpoints import STEPS, Checkpoint, Job
 from tests.evidence import record
 from tests.faults.process import start_doomed
 from tests.faults.stage import Stage
 from tests.faults.traffic import Traffic
 
-POINTS: tuple[Checkpoint, ...] = get_args(Checkpoint)
+KILLS = [(job, point) for job, points in STEPS.items() for point in points]
 ROUNDS = int(os.environ.get("HOLDFAST_ROUNDS", "1"))
 FIRST_ROUND = int(os.environ.get("HOLDFAST_FIRST_ROUND", "1"))
 TIMES_MAX = 4
@@ -53,12 +53,16 @@ async def test_whatever_step_a_service_dies_at_every_saga_ends(stage: Stage, nam
             await traffic.reaches(10)
             await stage.kill(name)
             order = random.Random(f"{seed} {name}")
-            for point in order.sample(POINTS, len(POINTS)):
-                await _live_and_die(stage, name, point, order.randint(1, TIMES_MAX))
+            for job, point in order.sample(KILLS, len(KILLS)):
+                if job == "sweep":
+                    await _live_and_die(stage, name, "relay", "before delete", order.randint(1, TIMES_MAX))
+                    await _live_and_die(stage, name, job, point, 1)
+                else:
+                    await _live_and_die(stage, name, job, point, order.randint(1, TIMES_MAX))
             await stage.start(name)
-            await traffic.settled(f"{len(POINTS)} kills of {name}, one at each point")
-        kept = f"{len(POINTS)} kills of {name}, {traffic.sagas} sagas, 0 wrong"
-        record("sagas that ended wrong after a kill -9 at each checkpoint", kept, f"{seed}")
+            await traffic.settled(f"{len(KILLS)} kills of {name}, one at each point of each job")
+        kept = f"{len(KILLS)} kills of {name}, {traffic.sagas} sagas, 0 wrong"
+        record("sagas that ended wrong after a kill -9 at each checkpoint of each job", kept, f"{seed}")
 
 
 def test_the_points_are_those_that_the_code_reaches() -> None:
@@ -71,7 +75,7 @@ def test_the_points_are_those_that_the_code_reaches() -> None:
         and call.func.attr in ("_reached", "_hook")
         and isinstance(call.args[0], ast.Constant)
     }
-    assert reached == set(POINTS)
+    assert reached == set(get_args(Checkpoint)) == {point for _, point in KILLS}
 
 
 def test_every_step_that_can_be_seen_from_outside_is_between_two_points() -> None:
@@ -89,9 +93,9 @@ def test_every_step_that_can_be_seen_from_outside_is_between_two_points() -> Non
     assert steps == BETWEEN_POINTS | WITHOUT_POINTS.keys()
 
 
-async def _live_and_die(stage: Stage, name: Name, point: Checkpoint, times: int) -> None:
+async def _live_and_die(stage: Stage, name: Name, job: Job, point: Checkpoint, times: int) -> None:
     """One life of the service, from its start to the point that is its last."""
-    process = start_doomed(stage.services[name], point, times)
+    process = start_doomed(stage.services[name], job, point, times)
     died = await asyncio.to_thread(process.wait_gone, KILL_S_MAX)
-    assert died, f"{name} never came to {point!r} {times} times:\n{process.tail()}"
+    assert died, f"{job} of {name} never came to {point!r} {times} times:\n{process.tail()}"
     assert process.stop() == -signal.SIGKILL, f"{name} ended by itself:\n{process.tail()}"

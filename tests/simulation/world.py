@@ -16,7 +16,7 @@ from uuid import UUID
 from contracts.base import Fact, Service
 from contracts.commands import PutItem, PutPromo
 from contracts.topology import SERVICES, bindings, inbox_queue
-from messaging.checkpoints import Checkpoint
+from messaging.checkpoints import STEPS, Checkpoint
 from messaging.service import CLOCK_S
 from tests.simulation import clients
 from tests.simulation.history import History
@@ -32,15 +32,6 @@ SKEW_S_MAX, DRIFT_MAX = 300.0, 0.01
 RELAYED_FIRST = 0.2
 """How often the relay is quicker than the acknowledgement."""
 CRASH, DOUBLE, DELAY, RESEND, CUT = 0.07, 0.15, 0.06, 0.2, 0.08
-CONSUMER_POINTS: tuple[Checkpoint, ...] = ("batch taken", "before commit", "after commit", "before ack", "after ack")
-DUE_POINTS: tuple[Checkpoint, ...] = ("before commit", "after commit")
-RELAY_POINTS: tuple[Checkpoint, ...] = (
-    "before publish",
-    "after publish",
-    "after confirm",
-    "before delete",
-    "after delete",
-)
 COMMITTED: frozenset[Checkpoint] = frozenset(("after commit", "before ack", "after ack"))
 
 ROUTES: dict[tuple[str, str], list[Service]] = {}
@@ -245,7 +236,7 @@ class World:
         facts = [event.fact for delivery in batch for event in delivery.parcel.events]
         if self.trace is not None:
             self.note(f"{process.node.name} handles", *facts)
-        now, reached = self.now(process), self._reached(CONSUMER_POINTS)
+        now, reached = self.now(process), self._reached(STEPS["consumer"])
         died_at: Checkpoint | None = None
         try:
             await process.node.handle(batch, now, reached)
@@ -268,7 +259,7 @@ class World:
         died_at: Checkpoint | None = None
         left = False
         try:
-            left = await process.node.relay(self._publish, self.now(process), self._reached(RELAY_POINTS))
+            left = await process.node.relay(self._publish, self.now(process), self._reached(STEPS["relay"]))
         except Died as death:
             died_at = death.args[0]
         if died_at:
@@ -283,7 +274,7 @@ class World:
         self.note(f"{process.node.name} looks what is due")
         now, died_at = self.now(process), None
         try:
-            await process.node.handle_due(now, self._reached(DUE_POINTS))
+            await process.node.handle_due(now, self._reached(STEPS["clock"]))
         except Died as death:
             died_at = death.args[0]
         if died_at is None or died_at in COMMITTED:
