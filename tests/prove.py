@@ -58,9 +58,11 @@ def pieces() -> Iterator[Piece]:
 def _faults() -> Iterator[Piece]:
     for number in range(5):
         env = {"HOLDFAST_ROUNDS": "2", "HOLDFAST_FIRST_ROUND": str(2 * number + 1)}
-        yield _fault(f"kill -9 at each point {number}", "killed_at_every_point", env)
+        yield _fault(f"kill -9 at each point of each job {number}", "killed_at_every_point", env)
     for number in range(6):
-        yield _fault(f"broker kills {number}", "broker_killed", {"HOLDFAST_BROKER_KILLS": "10"})
+        yield _fault(
+            f"broker kills before anything is consumed {number}", "broker_killed", {"HOLDFAST_BROKER_KILLS": "10"}
+        )
     for number in range(10):
         yield _fault(f"postgres kills {number}", "postgres_killed", {"HOLDFAST_POSTGRES_KILLS": "20"})
     for number in range(5):
