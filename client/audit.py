@@ -43,7 +43,7 @@ _LEDGER = (
 )
 _ORDERS = "SELECT order_id, account_id, amount, state, placed_at FROM orders"
 _CODES = "SELECT code_hash, uses FROM codes"
-_REDEMPTIONS = "SELECT redemption_id, account_id, code_hash, state, added, claimed_at FROM redemptions"
+_REDEMPTIONS = "SELECT redemption_id, account_id, code_hash, state, added, claimed_at, kind, size FROM redemptions"
 
 Row = TypeVar("Row")
 

@@ -72,7 +72,7 @@ class OrderRow:
 
 @dataclass(frozen=True, slots=True)
 class RedemptionRow:
-    """A redemption. `added`: coins it added, once redeemed."""
+    """A redemption. `added`: coins it added, once redeemed. `kind` and `size`: the effect it claimed, if it did."""
 
     redemption_id: UUID
     account_id: str
@@ -80,6 +80,8 @@ class RedemptionRow:
     state: str
     added: int | None
     claimed_at: datetime
+    kind: str | None
+    size: int | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,11 +75,11 @@ def in_flight(books: Books) -> int:
 def _order(order: OrderRow, operation: OperationRow | None, books: Books) -> Iterator[Mismatch]:
     what = f"reservation of order {order.order_id}, which is {order.state}"
     found = operation.state if operation else "none"
+    if operation and operation.kind and operation.size != order.amount:
+        sizes = f"{order.amount} coins", f"{operation.size} coins"
+        yield Mismatch(order.order_id, Finding(order.account_id, what, *sizes))
     if order.state == "completed" and found != "captured":
         yield Mismatch(order.order_id, Finding(order.account_id, what, "captured", found))
-    elif order.state == "completed" and operation and operation.size != order.amount:
-        expected = f"{order.amount} coins"
-        yield Mismatch(order.order_id, Finding(order.account_id, what, expected, f"{operation.size} coins"))
     elif order.state in ("failed", "cancelled") and (found in SPENT or _overdue(operation, books)):
         expected = "released, expired, refused or none"
         yield Mismatch(order.order_id, Finding(order.account_id, what, expected, found))
@@ -93,6 +93,10 @@ def _redemption(redemption: RedemptionRow, operation: OperationRow | None, books
     saga, account = redemption.redemption_id, redemption.account_id
     what = f"effect of redemption {saga} of {_code(redemption.code_hash)}, which is {redemption.state}"
     found = operation.state if operation else "none"
+    if operation and operation.kind and redemption.kind:
+        claimed, done = f"{redemption.kind} {redemption.size}", f"{operation.kind} {operation.size}"
+        if claimed != done:
+            yield Mismatch(saga, Finding(account, what, claimed, done))
     if redemption.state == "redeemed":
         if found not in EFFECTIVE:
             yield Mismatch(saga, Finding(account, what, "multiplied or credited", found))

@@ -37,7 +37,7 @@ PAST = (
 )
 USERS = Users(NOW, (AccountRow("alice", 60, 3),), PAST, LINES)
 ORDERS = (OrderRow(ORDER, "alice", 20, "completed", NOW),)
-REDEMPTION = RedemptionRow(PROMO, "alice", "DOUBLE", "redeemed", 30, NOW)
+REDEMPTION = RedemptionRow(PROMO, "alice", "DOUBLE", "redeemed", 30, NOW, "multiply", 2)
 PROMOS = Promos((CodeRow("DOUBLE", 1),), (REDEMPTION,))
 BOOKS = Books(USERS, ORDERS, PROMOS)
 
@@ -157,6 +157,7 @@ def with_operation(**values: object) -> Books:
         (replace(BOOKS, orders=(replace(ORDERS[0], state="cancelled"),)), {ORDER}),
         (replace(BOOKS, orders=(replace(ORDERS[0], state="reserved"),)), {ORDER}),
         (replace(BOOKS, orders=(replace(ORDERS[0], amount=19),)), {ORDER}),
+        (replace(BOOKS, orders=(replace(ORDERS[0], state="confirmed", amount=19),)), {ORDER}),
         (replace(BOOKS, orders=(replace(ORDERS[0], account_id="bob"),)), {ORDER}),
         (replace(BOOKS, orders=()), {ORDER}),
         (replace(BOOKS, orders=(replace(ORDERS[0], state="confirmed"),)), set()),
@@ -168,6 +169,8 @@ def with_operation(**values: object) -> Books:
             {PROMO},
         ),
         (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], added=50),))), {PROMO}),
+        (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], size=3),))), {PROMO}),
+        (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], kind="bonus"),))), {PROMO}),
         (
             replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], state="claimed"),))),
             set(),

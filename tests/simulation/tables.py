@@ -27,7 +27,7 @@ from promo_service.codes import code_hash
 from promo_service.handlers import _redemption_id
 from promo_service.promo import AnswerOverdue as PromoAnswerOverdue
 from promo_service.promo import Promo, Redemption
-from promo_service.store import Promos
+from promo_service.store import Promos, _effect_row
 from user_service.account import Account, Line
 from user_service.deadlines import DeadlinePassed
 from user_service.store import Accounts
@@ -161,11 +161,21 @@ class PromoTables:
         """What the audit reads of it."""
         return PromoRows(
             tuple(CodeRow(each.code_hash, each.uses) for each in self.codes.values()),
-            tuple(
-                RedemptionRow(each.id, each.account_id, each.code_hash, each.state, each.added, each.claimed_at)  # type: ignore[arg-type]
-                for each in self.redemptions.values()
-            ),
+            tuple(_redemption_row(each) for each in self.redemptions.values()),
         )
+
+
+def _redemption_row(redemption: Redemption) -> RedemptionRow:
+    assert redemption.claimed_at
+    return RedemptionRow(
+        redemption.id,
+        redemption.account_id,
+        redemption.code_hash,
+        redemption.state,
+        redemption.added,
+        redemption.claimed_at,
+        **_effect_row(redemption.effect) if redemption.effect else {"kind": None, "size": None},
+    )
 
 
 def _first(account: Account) -> datetime | None:
