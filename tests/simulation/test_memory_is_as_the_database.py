@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import pytest
 
+from messaging.checkpoints import STEPS
 from tests.simulation.memory import MemoryNode
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.outbox import Outbox
@@ -33,7 +34,7 @@ async def test_where_services_die_before_most_commits(slot: Slot, monkeypatch: p
     Runs that park one are not compared: dead letters do not pass through the simulated broker.
     """
     monkeypatch.setattr("tests.simulation.world.CRASH", 0.5)
-    monkeypatch.setattr("tests.simulation.world.CONSUMER_POINTS", ("before commit",))
+    monkeypatch.setattr("tests.simulation.world.STEPS", {**STEPS, "consumer": ("before commit",)})
     alone = 0
     begin = MemoryNode._begin
 
