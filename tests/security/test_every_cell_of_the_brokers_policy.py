@@ -25,7 +25,7 @@ EXCHANGES = (*OURS, "", "amq.topic", "amq.direct", "amq.fanout", "amq.headers", 
 OF_SERVICES = [f"{name}{tail}" for name in SERVICES for tail in ("", ".dead", ".queries")] + ["unrouted.dead"]
 QUEUE_ACTIONS = ("declare", "bind", "consume", "purge", "delete")
 """In this order, so that a queue is there while it is tried. `consume` is tried by taking one message, and by
-subscribing."""
+subscribing; `bind` by unbinding too."""
 Cell = tuple[str, str, str, str | None]
 
 
@@ -78,16 +78,14 @@ def own_queue(user: str) -> str:
 
 
 def topic_cells(user: str, users: list[str]) -> list[tuple[Cell, Attempt]]:
-    """Publishing to every exchange with every key, and binding from it."""
+    """Publishing to every exchange with every key, and binding from it and unbinding."""
     found: list[tuple[Cell, Attempt]] = []
     for exchange in EXCHANGES:
         for key in keys(users, exchange):
             publish = partial(_publish, exchange=exchange, key=key)
-            bind = partial(_bind, queue=own_queue(user), exchange=exchange, key=key)
-            found += [
-                (("publish", "exchange", exchange, key), publish),
-                (("bind from", "exchange", exchange, key), bind),
-            ]
+            binds = [partial(do, queue=own_queue(user), exchange=exchange, key=key) for do in (_bind, _unbind)]
+            found.append((("publish", "exchange", exchange, key), publish))
+            found += [(("bind from", "exchange", exchange, key), bind) for bind in binds]
     return found
 
 
@@ -96,7 +94,7 @@ def queue_cells(user: str, users: list[str]) -> list[tuple[Cell, Attempt]]:
     source = ("user", "#") if user == "operator" else ("replies", f"reply.{user}.1")
     attempts: dict[str, Any] = {
         "declare": [_declare],
-        "bind": [partial(_bind, exchange=source[0], key=source[1])],
+        "bind": [partial(do, exchange=source[0], key=source[1]) for do in (_bind, _unbind)],
         "consume": [_subscribe, _take_one],
         "purge": [_purge],
         "delete": [_delete],
@@ -185,6 +183,10 @@ async def _publish(channel: AbstractChannel, exchange: str, key: str) -> None:
 
 async def _bind(channel: AbstractChannel, queue: str, exchange: str, key: str) -> None:
     await channel.queue_bind(queue, exchange, key)
+
+
+async def _unbind(channel: AbstractChannel, queue: str, exchange: str, key: str) -> None:
+    await channel.queue_unbind(queue, exchange, key)
 
 
 async def _declare(channel: AbstractChannel, queue: str) -> None:
