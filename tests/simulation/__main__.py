@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from enum import StrEnum
 from functools import partial
+from math import inf
 from typing import Annotated
 
 import typer
@@ -53,12 +54,13 @@ def main(
     trace: Annotated[bool, typer.Option(help="print what happens")] = False,
     tier: Annotated[Tier, typer.Option(help="where the services keep their state")] = Tier.MEMORY,
     processes: Annotated[int, typer.Option(help="that share the runs", min=1)] = 1,
+    within: Annotated[float, typer.Option(help="seconds, for runs on a database: what is not done then is left")] = inf,
 ) -> None:
     """Simulate the whole system, one run for each seed, and check each against one serial program."""
     first, last = _range(seeds)
     if tier is Tier.DATABASE:
         plans = [_only(small(_planned(seed, mode, faults, "")), only) for seed in range(first, last)]
-        _on_databases(plans, bool(only or mode or faults), processes, trace)
+        _on_databases(plans, bool(only or mode or faults), processes, trace, within)
         return
     if trace:
         for seed in range(first, last):
@@ -86,15 +88,16 @@ def _in_memory(seeds: Iterable[int], mode: str, faults: str, only: str) -> Tally
     return tally
 
 
-def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -> None:
+def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool, within_s: float) -> None:
     """The same on databases. A figure is recorded for each chunk of seeds, so that a long run can be taken up again."""
+    end = time.monotonic() + within_s
     with workers(processes) as started, Shown("runs on a database", len(plans)) as shown:
         for chunk in (plans[i : i + DATABASE_CHUNK] for i in range(0, len(plans), DATABASE_CHUNK)):
             tally, began = Tally(), time.monotonic()
             for part in started.tallies(chunk):
                 tally.merge(part)
                 shown.advance(part.runs)
-                if len(tally.failed) >= FAILURES_MAX:
+                if len(tally.failed) >= FAILURES_MAX or time.monotonic() > end:
                     break
             if trace:
                 _print_trace(started.run(chunk[0], traced=True))
@@ -107,6 +110,9 @@ def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool) -
                 record("simulated runs on a database, anomalies", figure, seeds)
             if tally.failed:
                 sys.exit(1)
+            if tally.runs < len(chunk):
+                out.print(f"out of time: {tally.runs} of {len(chunk)} runs were done")
+                return
 
 
 def _planned(seed: int, mode: str, faults: str, only: str) -> Plan:
