@@ -53,36 +53,37 @@ def main(
     only: Annotated[str, typer.Option(help="numbers of the sagas to run; else all")] = "",
     trace: Annotated[bool, typer.Option(help="print what happens")] = False,
     tier: Annotated[Tier, typer.Option(help="where the services keep their state")] = Tier.MEMORY,
+    smaller: Annotated[bool, typer.Option("--small", help="in memory, runs as small as on a database")] = False,
     processes: Annotated[int, typer.Option(help="that share the runs", min=1)] = 1,
     within: Annotated[float, typer.Option(help="seconds, for runs on a database: what is not done then is left")] = inf,
 ) -> None:
     """Simulate the whole system, one run for each seed, and check each against one serial program."""
     first, last = _range(seeds)
     if tier is Tier.DATABASE:
-        plans = [_only(small(_planned(seed, mode, faults, "")), only) for seed in range(first, last)]
+        plans = [_planned(seed, mode, faults, only, smaller=True) for seed in range(first, last)]
         _on_databases(plans, bool(only or mode or faults), processes, trace, within)
         return
     if trace:
         for seed in range(first, last):
-            _print_trace(run(_planned(seed, mode, faults, only), traced=True))
+            _print_trace(run(_planned(seed, mode, faults, only, smaller), traced=True))
     parts = [range(part, min(part + MEMORY_CHUNK, last)) for part in range(first, last, MEMORY_CHUNK)]
     tally = Tally()
     with ProcessPoolExecutor(processes) as pool, Shown(f"seeds {first}:{last}", last - first) as shown:
-        for part in pool.map(partial(_in_memory, mode=mode, faults=faults, only=only), parts):
+        for part in pool.map(partial(_in_memory, mode=mode, faults=faults, only=only, smaller=smaller), parts):
             tally.merge(part)
             shown.advance(part.runs)
             if len(tally.failed) >= FAILURES_MAX:
                 pool.shutdown(cancel_futures=True)
                 break
-    _report(tally, f"{first}:{first + tally.runs}", quiet=bool(only or mode or faults))
+    _report(tally, f"{first}:{first + tally.runs}", bool(only or mode or faults), smaller)
     if tally.failed:
         sys.exit(1)
 
 
-def _in_memory(seeds: Iterable[int], mode: str, faults: str, only: str) -> Tally:
+def _in_memory(seeds: Iterable[int], mode: str, faults: str, only: str, smaller: bool) -> Tally:
     tally, began = Tally(), time.process_time()
     for seed in seeds:
-        planned = _planned(seed, mode, faults, only)
+        planned = _planned(seed, mode, faults, only, smaller)
         tally.add(planned, run(planned))
     tally.cpu_s = time.process_time() - began
     return tally
@@ -115,7 +116,7 @@ def _on_databases(plans: list[Plan], quiet: bool, processes: int, trace: bool, w
                 return
 
 
-def _planned(seed: int, mode: str, faults: str, only: str) -> Plan:
+def _planned(seed: int, mode: str, faults: str, only: str, smaller: bool) -> Plan:
     if mode not in ("", "safety", "liveness"):
         raise typer.BadParameter("safety or liveness", param_hint="--mode")
     chosen: list[Fault] | None = None
@@ -125,7 +126,8 @@ def _planned(seed: int, mode: str, faults: str, only: str) -> Plan:
             raise typer.BadParameter(f"{', '.join(unknown)} is none of {', '.join(FAULTS)}", param_hint="--faults")
         chosen = [each for each in FAULTS if each in faults.split(",")]
     own_mode: Mode | None = "safety" if mode == "safety" else "liveness" if mode else None
-    return _only(plan(seed, own_mode, chosen), only)
+    planned = plan(seed, own_mode, chosen)
+    return _only(small(planned) if smaller else planned, only)
 
 
 def _only(planned: Plan, only: str) -> Plan:
@@ -135,13 +137,15 @@ def _only(planned: Plan, only: str) -> Plan:
     return replace(planned, sagas=tuple(saga for saga in planned.sagas if saga.number in numbers))
 
 
-def _report(tally: Tally, seeds: str, quiet: bool) -> None:
+def _report(tally: Tally, seeds: str, quiet: bool, smaller: bool) -> None:
     for planned, violation in tally.failed[:FAILURES_MAX]:
-        _print_failure(planned, violation, quiet)
+        _print_failure(planned, violation, quiet, replayed=" --small" if smaller else "")
     _print_tally(tally)
     pace = tally.sagas / tally.cpu_s * 60
     out.print(f"{pace:,.0f} sagas a minute on one core")
-    if not quiet:
+    if smaller and not quiet:
+        record("simulated runs as small as on a database, anomalies", f"{tally.runs}, {len(tally.failed)}", seeds)
+    elif not quiet:
         record("simulated sagas a minute on one core, at best", f"{pace:.1f}", seeds)
         record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
         record("histories put in a serial order", f"{tally.searched}", seeds)
@@ -153,27 +157,25 @@ def _print_tally(tally: Tally) -> None:
 
 
 def _print_failure(
-    planned: Plan, violation: Violation, quiet: bool, run: Callable[[Plan, bool], Run] = run, tier: str = ""
+    planned: Plan, violation: Violation, quiet: bool, run: Callable[[Plan, bool], Run] = run, replayed: str = ""
 ) -> None:
     out.print(f"seed {planned.seed} ({planned.mode}): {violation}", style="bold red")
     shortest = planned if quiet else shrink(planned, lambda each: _fails_alike(run(each, False), violation))
     done = run(shortest, True)
     _print_trace(done)
     out.print(f"shortest found: {done.violations[0]}")
-    out.print(f"replay: {command(shortest, tier)}", style="bold")
+    out.print(f"replay: {command(shortest, replayed)}", style="bold")
 
 
 def _fails_alike(done: Run, violation: Violation) -> bool:
     return any(each.check == violation.check for each in done.violations)
 
 
-def command(planned: Plan, tier: str = "") -> str:
-    """What replays this run."""
+def command(planned: Plan, replayed: str = "") -> str:
+    """What replays this run; `replayed`: further options that it was run with."""
     only = ",".join(str(saga.number) for saga in planned.sagas)
     faults = ",".join(sorted(planned.faults)) or "none"
-    return (
-        f"make simulate SEEDS={planned.seed} WITH='--mode {planned.mode} --faults {faults} --only {only} --trace{tier}'"
-    )
+    return f"make simulate SEEDS={planned.seed} WITH='--mode {planned.mode} --faults {faults} --only {only} --trace{replayed}'"
 
 
 def _print_trace(done: Run) -> None:

@@ -13,6 +13,8 @@ from tests.simulation.plan import Plan, Saga
 
 UNHURRIED = 0.97
 """Deadlines are kept by clocks that may be this much faster than the world's."""
+UNFAULTED_S = 0.5
+"""How long messages take at most between the services in a saga, where no fault delays them."""
 PENDING_MAX = 1000
 ENDS = {
     "order.completed": "completed",
@@ -80,7 +82,8 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
         case "insufficient_coins":
             return saga.kind == "buy"
         case "deadline_passed" | "wait_deadline_passed" | "reservation_expired":
-            return at.at >= history.sent[saga.id] + lasts_s(plan, saga) * UNHURRIED
+            in_time = at.at < history.sent[saga.id] + lasts_s(plan, saga) * UNHURRIED
+            return not in_time and bool(plan.faults or _may_be_late(plan, saga, told))
         case "pending_limit":
             return plan.pending_max < PENDING_MAX
         case "unknown_account":
@@ -92,17 +95,41 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
         case "promo_refused":
             return "promo.refused" in told
         case "out_of_stock":
-            return saga.of == "scarce"
+            return _demand(plan, saga) > next(each.stock for each in plan.goods if each.name == saga.of)
         case "rejected":
             return saga.of == "ordered" and saga.warehouse == "rejects"
         case "code_not_accepted":
-            return any(each.uses_max is not None for each in plan.promotions if each.code == saga.of)
+            others = sum(other.of == saga.of and other.id != saga.id for other in plan.sagas)
+            return any(others >= each.uses_max for each in plan.promotions if each.code == saga.of and each.uses_max)
         case "already_redeemed":
             return any(
                 other.account == saga.account and other.of == saga.of and other.id != saga.id for other in plan.sagas
             )
         case _:
             return False
+
+
+def _may_be_late(plan: Plan, saga: Saga, told: Mapping[str, Told]) -> bool:
+    """Whether a saga can miss its deadline where there are no faults: it waits for others, or for the warehouse."""
+    if any(name.startswith("operation.waiting") for name in told):
+        return True
+    slow = saga.answers_after_s + UNFAULTED_S >= lasts_s(plan, saga)
+    return saga.of == "ordered" and (saga.warehouse == "is silent" or slow)
+
+
+def _demand(plan: Plan, saga: Saga) -> int:
+    """How many of the saga's item are bought at most; none of those that never run out."""
+    goods = next(each for each in plan.goods if each.name == saga.of)
+    return 0 if goods.external else sum(each.size for each in plan.sagas if each.of == saga.of)
+
+
+def unanswered_cancels(plan: Plan, history: History) -> Iterator[str]:
+    """Cancels of which nobody was told what became of them. A purge may have thrown one away."""
+    for saga in plan.sagas:
+        if saga.cancels_after_s is None or saga.id not in history.sent or "purge" in plan.faults:
+            continue
+        if not history.told.get(saga.id, {}).keys() & {"order.cancelled", "order.cancel_refused"}:
+            yield f"saga {saga.number}, {saga}"
 
 
 def ended_otherwise(history: History, books: Books) -> Iterator[str]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import cast
 from uuid import UUID
 
-from client.audit_account import INSUFFICIENT, account_findings
+from client.audit_account import INSUFFICIENT, account_findings, bounds, is_certain
 from client.audit_rows import Books, OperationRow
 from client.audit_sagas import in_flight, promo_findings, saga_mismatches
 from contracts.base import Fact
 from contracts.events import CoinsMultiplied, CoinsRefused, OperationWaiting, OrderCancelled, OrderFailed
-from tests.simulation.asked import ended_otherwise, lasts_s, not_as_asked, refused_without_reason
+from tests.simulation.asked import ended_otherwise, lasts_s, not_as_asked, refused_without_reason, unanswered_cancels
 from tests.simulation.history import History, Told
 from tests.simulation.linear import Done, serial_order
 from tests.simulation.plan import Plan, Saga
@@ -98,15 +99,19 @@ class Watch:
                 raise Violation("ended orders let go", f"{operation}")
 
     def _in_time(self, account: Account, now: datetime) -> None:
-        """No operation waits longer than it was promised, nor than its client said."""
+        """Nothing is open longer than it was promised, nor than its client said; nothing waits for what is certain."""
+        low, high = account.balance, float(account.balance)
         for operation in account.log:
-            if operation.state != "waiting":
-                continue
-            promise = self.history.told.get(operation.id, {}).get(f"operation.waiting {operation.kind}")
-            until = promise.fact.deadline if promise and isinstance(promise.fact, OperationWaiting) else None
-            last = self.history.taken[operation.id] + timedelta(seconds=self._lasts_s[operation.id])
-            if min(until or last, last) < now:
-                raise Violation("bounded wait", f"{operation} waits at {now}, was promised {until}, may until {last}")
+            known = cast(OperationRow, operation)
+            if operation.state in ("waiting", "reserved"):
+                promise = self.history.told.get(operation.id, {}).get(f"operation.waiting {operation.kind}")
+                until = promise.fact.deadline if promise and isinstance(promise.fact, OperationWaiting) else None
+                last = self.history.taken[operation.id] + timedelta(seconds=self._lasts_s[operation.id])
+                if (min(until or last, last) if operation.state == "waiting" else last) < now:
+                    raise Violation("bounded wait", f"{operation} at {now}, was promised {until}, may until {last}")
+            if operation.state == "waiting" and is_certain(known, low, high):
+                raise Violation("bounded wait", f"{operation} waits, and is certain on {low} to {high} coins")
+            low, high = bounds(known, low, high)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ def _violations(plan: Plan, history: History, left: Left) -> Iterator[Violation]
     yield from _order(plan, history, books, operations)
     yield from (Violation("as asked", each) for each in not_as_asked(plan, history, books))
     yield from (Violation("refused for a reason", each) for each in refused_without_reason(plan, history))
+    yield from (Violation("cancels are answered", each) for each in unanswered_cancels(plan, history))
     yield from (Violation("told as kept", each) for each in ended_otherwise(history, books))
     yield from _ends(plan, history, books)
     yield from _serial(plan, history, books)

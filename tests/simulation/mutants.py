@@ -14,8 +14,16 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Fact
-from contracts.commands import CancelOrder, PlaceOrder
-from contracts.events import CancelRefused, CoinsCaptured, CoinsExpired, CoinsRefused, OperationKind, OrderFailed
+from contracts.commands import CancelOrder, FulfilmentAccepted, PlaceOrder
+from contracts.events import (
+    CancelRefused,
+    CoinsCaptured,
+    CoinsExpired,
+    CoinsRefused,
+    CoinsReserved,
+    OperationKind,
+    OrderFailed,
+)
 from messaging.message import Announcement
 from order_service import order as orders
 from promo_service import promo as promos
@@ -515,6 +523,113 @@ def coin_is_lost_in_folding(patch: pytest.MonkeyPatch) -> None:
         return replace(step, account=replace(step.account, balance=step.account.balance - lost))
 
     patch.setattr(accounts, "_fold", broken)
+
+
+def settling_answers_nobody(patch: pytest.MonkeyPatch) -> None:
+    """What waits is answered by its own deadline alone, and is told so."""
+    answered, settle, waits_for = accounts._answered, accounts._settle, accounts.waits_for
+    arriving: list[Any] = []
+
+    def broken_settle(account: Account, arrived: Any = None, facts: tuple[Fact, ...] = ()) -> Step:
+        arriving[:] = [arrived]
+        return settle(account, arrived, facts)
+
+    def broken(operation: Operation, before: Interval) -> Operation:
+        return (
+            operation if operation.state == "waiting" and operation.id not in arriving else answered(operation, before)
+        )
+
+    def told(account: Account, operation_id: UUID) -> tuple[tuple[UUID, ...], datetime | None, int]:
+        ahead, _, position = waits_for(account, operation_id)
+        own = account.find(operation_id)
+        return ahead, own.deadline if own else None, position
+
+    patch.setattr(accounts, "_settle", broken_settle)
+    patch.setattr(accounts, "_answered", broken)
+    patch.setattr(accounts, "waits_for", told)
+
+
+def _waiting_on_any_doubt(patch: pytest.MonkeyPatch, kind: OperationKind) -> None:
+    answered = accounts._answered
+
+    def broken(operation: Operation, before: Interval) -> Operation:
+        doubtful = operation.kind == kind and before.low != before.high
+        return operation if doubtful else answered(operation, before)
+
+    patch.setattr(accounts, "_answered", broken)
+
+
+def bonus_waits(patch: pytest.MonkeyPatch) -> None:
+    """A bonus waits for the reservations ahead, as a doubling does."""
+    _waiting_on_any_doubt(patch, "bonus")
+
+
+def reserve_waits_for_what_is_certain(patch: pytest.MonkeyPatch) -> None:
+    """A reserve waits although the coins surely suffice."""
+    _waiting_on_any_doubt(patch, "reserve")
+
+
+def reservation_holds_too_long(patch: pytest.MonkeyPatch) -> None:
+    """A reservation outlives the deadline that its client named."""
+    _arriving(patch, "reserve", lambda each, _: replace(each, deadline=_later(each.deadline)))
+
+
+def _later(deadline: datetime | None) -> datetime | None:
+    return deadline + timedelta(seconds=3000) if deadline else None
+
+
+def reservation_is_never_told(patch: pytest.MonkeyPatch) -> None:
+    """Coins are set aside, and nobody hears of it."""
+    said = accounts._said
+    patch.setattr(accounts, "_said", lambda account, each: () if each.state == "reserved" else said(account, each))
+
+
+def reserved_coins_are_overlooked(patch: pytest.MonkeyPatch) -> None:
+    """An order does not go on when its coins are set aside."""
+    _moved(patch, orders.TABLE["placed"], CoinsReserved, orders._ignore)
+
+
+def warehouse_is_never_asked(patch: pytest.MonkeyPatch) -> None:
+    """An order that others fulfil is told to nobody."""
+    fulfil = orders.TABLE["placed"][CoinsReserved]
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        step = fulfil(at, fact)
+        return replace(step, facts=tuple(each for each in step.facts if each.type != "fulfilment.requested"))
+
+    _moved(patch, orders.TABLE["placed"], CoinsReserved, broken)
+
+
+def accepted_fulfilment_is_overlooked(patch: pytest.MonkeyPatch) -> None:
+    """The warehouse says yes, and the order does not hear it."""
+    for state in ("placed", "reserved"):
+        _moved(patch, orders.TABLE[state], FulfilmentAccepted, orders._ignore)
+
+
+def cancels_are_overlooked(patch: pytest.MonkeyPatch) -> None:
+    """Who cancels hears nothing of it, and nothing comes of it."""
+    for state in ("unknown", "placed", "reserved"):
+        _moved(patch, orders.TABLE[state], CancelOrder, orders._ignore)
+
+
+def scarce_goods_are_always_sold_out(patch: pytest.MonkeyPatch) -> None:
+    """Orders fail for goods that are there."""
+    fulfil = orders.TABLE["placed"][CoinsReserved]
+
+    def broken(at: orders.Situation, fact: Fact) -> orders.Step:
+        return orders._fail(at, "out_of_stock") if at.order.item == "scarce" else fulfil(at, fact)
+
+    _moved(patch, orders.TABLE["placed"], CoinsReserved, broken)
+
+
+def limited_codes_are_never_accepted(patch: pytest.MonkeyPatch) -> None:
+    """A code counts as used up from the beginning."""
+    why_not = promos._why_not
+
+    def broken(at: promos.Situation) -> str | None:
+        return "used_up" if at.promo and at.promo.uses_max is not None else why_not(at)
+
+    patch.setattr(promos, "_why_not", broken)
 
 
 def broken_rules() -> list[Break]:

@@ -26,6 +26,7 @@ CHECKS = frozenset(
         "audit of accounts",
         "audit of codes",
         "bounded wait",
+        "cancels are answered",
         "conservation",
         "ended orders let go",
         "every saga ends",
