@@ -175,7 +175,8 @@ def command(planned: Plan, replayed: str = "") -> str:
     """What replays this run; `replayed`: further options that it was run with."""
     only = ",".join(str(saga.number) for saga in planned.sagas)
     faults = ",".join(sorted(planned.faults)) or "none"
-    return f"make simulate SEEDS={planned.seed} WITH='--mode {planned.mode} --faults {faults} --only {only} --trace{replayed}'"
+    given = f"--mode {planned.mode} --faults {faults} --only {only} --trace{replayed}"
+    return f"make simulate SEEDS={planned.seed} WITH='{given}'"
 
 
 def _print_trace(done: Run) -> None:
