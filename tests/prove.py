@@ -68,7 +68,7 @@ def _faults() -> Iterator[Piece]:
     for number in range(5):
         env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": f"{10_000 * number}"}
         yield _fault(f"hostile messages {number}", "hostile", env)
-    for number in range(3):
+    for number in range(4):
         yield _fault(f"soak {number}", "soak", {"HOLDFAST_SOAK_S": "600", "HOLDFAST_SOAK_SEED": f"{11 + number}"})
 
 

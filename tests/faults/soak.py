@@ -11,8 +11,9 @@ import asyncio
 import sys
 import time
 from dataclasses import dataclass
-from itertools import count
+from math import ceil
 
+from client import audit
 from local.guard import throwaway_parts
 from local.parts import Parts
 from local.sources import PROJECT
@@ -26,30 +27,35 @@ EVERY_S = 9.0
 """From the beginning of one fault to that of the next; a fault that lasts longer is followed at once."""
 CALM_S_MAX = 10.0
 SHIFT_S = 120.0
-"""After so long all is left to settle and is judged, and new shoppers begin: what is remembered stays bounded."""
+"""After so long all is left to settle and is judged, and new shoppers begin: what is remembered stays bounded. The time
+in which it settles does not count."""
 
 
 @dataclass
 class Soaked:
-    """What a soak did: sagas that ended, faults by kind, and the longest time between two of a shift."""
+    """What a soak did: sagas that ended, faults by kind, the longest time between two of a shift, and the most sagas
+    that were in flight when an audit found nothing.
+    """
 
     sagas: int
     faults: dict[str, int]
     calm_s: float
+    audits: int = 0
+    in_flight: int = 0
 
 
 async def soak(parts: Parts, seconds: float, seed: int) -> Soaked:
     """Hurt a stage for so long. Raises `AssertionError` with all that is found wrong."""
-    soaked, end = Soaked(0, {}, 0.0), time.monotonic() + seconds
+    soaked, shifts = Soaked(0, {}, 0.0), ceil(seconds / SHIFT_S)
     with Detour.opened(parts) as stage:
-        for shift in count():
-            if time.monotonic() >= end:
-                break
-            await _shift(stage, min(end, time.monotonic() + SHIFT_S), seed * 1000 + shift, soaked)
+        for shift in range(shifts):
+            await _shift(stage, seconds / shifts, seed * 1000 + shift, soaked)
+    assert soaked.in_flight, "no audit met a saga in flight"
     return soaked
 
 
-async def _shift(stage: Detour, end: float, seed: int, soaked: Soaked) -> None:
+async def _shift(stage: Detour, seconds: float, seed: int, soaked: Soaked) -> None:
+    end = time.monotonic() + seconds
     async with Traffic(stage, seed, shoppers=6) as traffic:
         mischief = Mischief(stage, traffic, seed)
         while time.monotonic() < end:
@@ -59,7 +65,8 @@ async def _shift(stage: Detour, end: float, seed: int, soaked: Soaked) -> None:
             print(
                 f"{name} ({over - began:.1f} s): {len(traffic.told)} sagas ended, {len(traffic.open)} open", flush=True
             )
-            await asyncio.sleep(max(0.0, min(EVERY_S - (over - began), end - over)))
+            await _audited(stage, soaked)
+            await asyncio.sleep(max(0.0, min(EVERY_S - (time.monotonic() - began), end - time.monotonic())))
             soaked.calm_s = max(soaked.calm_s, time.monotonic() - over)
         for proxy in (stage.broker, stage.postgres):
             proxy.heal()
@@ -72,11 +79,20 @@ async def _shift(stage: Detour, end: float, seed: int, soaked: Soaked) -> None:
             soaked.faults[name] = soaked.faults.get(name, 0) + times
 
 
+async def _audited(stage: Detour, soaked: Soaked) -> None:
+    """Audit the system at work; by the databases' own addresses, whatever the proxies do."""
+    audited = await audit.audit(stage.site.client_env()["HOLDFAST_AUDIT_DATABASE_URL"])
+    assert audited.findings == (), "\n".join(map(str, audited.findings))
+    soaked.audits += 1
+    soaked.in_flight = max(soaked.in_flight, audited.in_flight)
+
+
 def report(soaked: Soaked, seconds: float, seed: int) -> None:
     """Print and keep the figure."""
     kinds = ", ".join(f"{times} {name}" for name, times in sorted(soaked.faults.items()))
     value = f"0 anomalies, {soaked.sagas} sagas, {sum(soaked.faults.values())} faults in {seconds:.0f} s ({kinds})"
-    record("soak", f"{value}; at most {soaked.calm_s:.1f} s without one", str(seed))
+    audits = f"{soaked.audits} audits meanwhile, with up to {soaked.in_flight} sagas in flight"
+    record("soak", f"{value}; at most {soaked.calm_s:.1f} s without one; {audits}", str(seed))
 
 
 def main() -> int:

@@ -10,16 +10,17 @@ from contracts.topology import SERVICES, UNROUTED_QUEUE, dead_queue
 from local.site import Site
 
 
-async def clear(site: Site, is_healthy: Callable[[bytes], bool]) -> tuple[int, list[str]]:
-    """Take all letters from the dead-letter queues. Returns how many, and those that are healthy."""
-    count, found = 0, []
+async def clear(site: Site, is_healthy: Callable[[bytes], bool]) -> tuple[list[bytes], list[str]]:
+    """Take all letters from the dead-letter queues. Returns their bodies, and those that are healthy."""
+    bodies: list[bytes] = []
+    found: list[str] = []
     async with await aio_pika.connect(site.amqp_url("operator")) as connection:
         channel = await connection.channel()
         for name in (*map(dead_queue, SERVICES), UNROUTED_QUEUE):
             queue = await channel.get_queue(name, ensure=False)
             while letter := await queue.get(fail=False):
-                count += 1
+                bodies.append(letter.body)
                 if is_healthy(letter.body):
                     found.append(f"{name}: {letter.headers.get('reason')!r}: {letter.body[:300]!r}")
                 await letter.ack()
-    return count, found
+    return bodies, found

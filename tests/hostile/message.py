@@ -18,7 +18,7 @@ from contracts.base import Service
 from contracts.envelope import SINGLE
 from contracts.topology import FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
 from messaging.consumer import NAME_MAX
-from messaging.message import Origin, decode
+from messaging.message import Message, Origin, Unreadable, decode
 
 Fate = Literal["parked", "decided", "expires", "unrouted", "answered", "ignored", "refused"]
 """`parked`: in the dead letters of the service it reached. `decided`: handled, refused or parked, as the service finds.
@@ -63,6 +63,17 @@ class HostileMessage:
 
     def inbox_keys(self) -> dict[Service, set[UUID]]:
         """By which the inbox of each service that it reaches must know it, where it is parked or decided."""
+        return {service: {each.key for each in contents} for service, contents in self._read().items()}
+
+    def letters(self) -> set[bytes]:
+        """The bodies of the dead letters that it must leave, as far as nobody has to decide on it."""
+        if self.fate == "unrouted":
+            return {self.body}
+        parked = self._read() if self.fate == "parked" else {}
+        return {each.body for contents in parked.values() for each in contents if isinstance(each, Unreadable)}
+
+    def _read(self) -> dict[Service, list[Message | Unreadable]]:
+        """As each service reads it that has to decide on it, or to park it."""
         if self.fate not in ("parked", "decided"):
             return {}
         exchange, routing_key, headers = self.exchange, self.routing_key, self.headers
@@ -74,7 +85,7 @@ class HostileMessage:
         origin = Origin(exchange, routing_key, self.content_type, content_encoding=encoding)
         reached = {each.queue for each in bindings() if each.exchange == self.exchange and each.routing_key in routes}
         return {
-            service: {content.key for content in decode(self.body, origin, facts_for(service))}
+            service: decode(self.body, origin, facts_for(service))
             for service in SERVICES
             if inbox_queue(service) in reached
         }
