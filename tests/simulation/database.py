@@ -86,8 +86,11 @@ class DatabaseNode:
 
     async def handle(self, batch: Sequence[Delivery], now: datetime, reached: Reached) -> None:
         self._store.clock.now, self._reached = now, reached
-        deliveries = [cast(AbstractIncomingMessage, _handed(each)) for each in batch]
-        await self._work.handle([each for delivery in deliveries for each in self._consumer._read(delivery)])
+        for each in batch:
+            self._consumer.take(cast(AbstractIncomingMessage, _handed(each)))
+        gathered, arrived = await self._consumer._gather()
+        assert len(gathered) == len(batch), "more events than are handled together"
+        await self._work.handle(arrived)
 
     async def handle_due(self, now: datetime, reached: Reached) -> bool:
         self._store.clock.now, self._reached = now, reached

@@ -162,7 +162,8 @@ class World:
         for service, some in facts.items():
             process = self._processes[service]
             batch = [Delivery(Parcel(each.exchange, each.type, (Event(self.draw_id(), each),))) for each in some]
-            await process.node.handle(batch, self.now(process), _nothing)
+            if batch:
+                await process.node.handle(batch, self.now(process), _nothing)
             while await process.node.relay(lambda _: True, self.now(process), _nothing):
                 pass
 
