@@ -31,7 +31,7 @@ CONFLICTS_MAX = 10
 ATTEMPTS_ALONE = 3
 """Begun attempts after which a redelivered message is handled by itself."""
 ATTEMPTS_MAX = 6
-"""Begun attempts after which a message is parked: each of them must have killed the service."""
+"""Begun attempts after which a message is parked: at each of them the service died before its commit, of it or not."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from contracts.topology import SERVICES
 from local.processes import Process
 from local.sources import PROJECT
 from messaging.checkpoints import STEPS, Checkpoint, Job
+from messaging.unit_of_work import ATTEMPTS_MAX
 from tests.evidence import record
 from tests.faults.process import start_doomed
 from tests.faults.stage import Stage
@@ -29,6 +30,10 @@ FIRST_ROUND = int(os.environ.get("HOLDFAST_FIRST_ROUND", "1"))
 TIMES_MAX: dict[Job, int] = {"consumer": 4, "relay": 4, "clock": 1}
 """Little falls due in a short life."""
 KILL_S_MAX = 60.0
+AT_WORK = 10
+KILLS_TOGETHER = ATTEMPTS_MAX // 2
+"""After so many, each of at most two lives, the service lives on for a while: it parks a message that it had in hand at
+more than `ATTEMPTS_MAX` deaths in a row."""
 SWEEPS_MAX, SWEEP_S_MAX = 4, 12.0
 BETWEEN_POINTS = {
     ("consumer", "_acknowledge", "ack"),
@@ -53,14 +58,18 @@ WITHOUT_POINTS = {
 async def test_whatever_step_a_service_dies_at_every_saga_ends(stage: Stage, name: Name) -> None:
     for seed in range(FIRST_ROUND, FIRST_ROUND + ROUNDS):
         async with Traffic(stage, seed) as traffic:
-            await traffic.reaches(10)
+            await traffic.reaches(AT_WORK)
             await stage.kill(name)
             order = random.Random(f"{seed} {name}")
-            for job, point in order.sample(KILLS, len(KILLS)):
+            for number, (job, point) in enumerate(order.sample(KILLS, len(KILLS)), 1):
                 if job == "sweep":
                     await _sweep_and_die(stage, name, point)
                 else:
                     await _live_and_die(stage, name, job, point, order.randint(1, TIMES_MAX[job]))
+                if number % KILLS_TOGETHER == 0:
+                    await stage.start(name)
+                    await traffic.reaches(AT_WORK)
+                    await stage.kill(name)
             await stage.start(name)
             await traffic.settled(f"{len(KILLS)} kills of {name}, one at each point of each job")
         kept = f"{len(KILLS)} kills of {name}, {traffic.sagas} sagas, 0 wrong"
