@@ -47,6 +47,7 @@ def pieces() -> Iterator[Piece]:
     yield Piece("broken rules", ("pytest", "-q", "tests/simulation/test_every_broken_rule_is_caught.py"))
     yield Piece("permission cells", ("pytest", "-q", "-s", "tests/security", "-k", "every_cell"))
     yield Piece("model", ("model", "--slow"))
+    yield Piece("mutation", ("tests.mutation",))
     yield from _faults()
     for first in range(0, 600_000, 10_000):
         yield Piece(f"simulation in memory {first}", ("tests.simulation", f"{first}:{first + 10_000}"))
@@ -68,6 +69,7 @@ def _faults() -> Iterator[Piece]:
     for number in range(5):
         env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": f"{10_000 * number}"}
         yield _fault(f"hostile messages {number}", "hostile", env)
+    yield _fault("purges and a whole day once more", "purged", {})
     for number in range(4):
         yield _fault(f"soak {number}", "soak", {"HOLDFAST_SOAK_S": "600", "HOLDFAST_SOAK_SEED": f"{11 + number}"})
 
