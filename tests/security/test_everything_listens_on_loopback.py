@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from local.parts import Parts
 from local.processes import Process, _descendants
 from local.service import Service
 from provision.secrets import read
-from tests.service.sites import fresh
+from tests.service.sites import fresh, until
 
 LISTENING, UNCONNECTED = "0A", "07"
 
@@ -28,7 +29,7 @@ def service(parts: Parts) -> Iterator[Service]:
 
 
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="the kernel tells of its sockets in another way")
-def test_loopback_and_no_other_address(parts: Parts, service: Service) -> None:
+async def test_loopback_and_no_other_address(parts: Parts, service: Service) -> None:
     ports = read(parts.folder / "rabbitmq.ports")
     postgres = int(parts.postgres.address.rpartition(":")[2])
     http = int(service.url.rpartition(":")[2])
@@ -42,10 +43,16 @@ def test_loopback_and_no_other_address(parts: Parts, service: Service) -> None:
     assert expected.keys() <= running.keys()
     for name, process in running.items():
         assert process.pid
-        listening = sockets([process.pid, *_descendants(process.pid)])
-        assert all(ip_address(address).is_loopback for address, _ in listening), (name, listening)
+        (found,) = await until(partial(_on_loopback_alone, process.pid), f"{name} listens on loopback alone")
         if name in expected:
-            assert {port for _, port in listening} == expected[name], name
+            assert found == expected[name], name
+
+
+def _on_loopback_alone(pid: int) -> tuple[set[int]] | None:
+    """The ports of the process, as one value, if all are on loopback. Looking up a name takes another for a moment."""
+    listening = sockets([pid, *_descendants(pid)])
+    alone = all(ip_address(address).is_loopback for address, _ in listening)
+    return ({port for _, port in listening},) if alone else None
 
 
 def sockets(pids: list[int]) -> set[tuple[str, int]]:
