@@ -43,27 +43,28 @@ async def test_loopback_and_no_other_address(parts: Parts, service: Service) -> 
     assert expected.keys() <= running.keys()
     for name, process in running.items():
         assert process.pid
-        (found,) = await until(partial(_on_loopback_alone, process.pid), f"{name} listens on loopback alone")
+        pids = [process.pid, *_descendants(process.pid)]
+        listening = sockets(pids, LISTENING)
+        assert all(ip_address(address).is_loopback for address, _ in listening), (name, listening)
         if name in expected:
-            assert found == expected[name], name
+            assert {port for _, port in listening} == expected[name], name
+        await until(partial(_all_connected, pids), f"{name} has no socket that takes from anybody")
 
 
-def _on_loopback_alone(pid: int) -> tuple[set[int]] | None:
-    """The ports of the process, as one value, if all are on loopback. Looking up a name takes another for a moment."""
-    listening = sockets([pid, *_descendants(pid)])
-    alone = all(ip_address(address).is_loopback for address, _ in listening)
-    return ({port for _, port in listening},) if alone else None
+def _all_connected(pids: list[int]) -> bool:
+    """Whether no socket takes datagrams from anybody; who looks up a name has one for a moment."""
+    return not sockets(pids, UNCONNECTED)
 
 
-def sockets(pids: list[int]) -> set[tuple[str, int]]:
-    """Address and port of each TCP or UDP socket that one of the processes receives from anybody on."""
+def sockets(pids: list[int], state: str) -> set[tuple[str, int]]:
+    """Address and port of each TCP or UDP socket in this state that one of the processes has."""
     inodes = {link for pid in pids for link in _links(pid)}
     found = set()
     for table in ("tcp", "tcp6", "udp", "udp6"):
         path = Path(f"/proc/{pids[0]}/net/{table}")
         for line in path.read_text().splitlines()[1:] if path.exists() else []:
             fields = line.split()
-            if fields[3] in (LISTENING, UNCONNECTED) and f"socket:[{fields[9]}]" in inodes:
+            if fields[3] == state and f"socket:[{fields[9]}]" in inodes:
                 host, _, port = fields[1].partition(":")
                 found.add((_address(host), int(port, 16)))
     return found

@@ -535,9 +535,8 @@ def settling_answers_nobody(patch: pytest.MonkeyPatch) -> None:
         return settle(account, arrived, facts)
 
     def broken(operation: Operation, before: Interval) -> Operation:
-        return (
-            operation if operation.state == "waiting" and operation.id not in arriving else answered(operation, before)
-        )
+        waits_on = operation.state == "waiting" and operation.id not in arriving
+        return operation if waits_on else answered(operation, before)
 
     def told(account: Account, operation_id: UUID) -> tuple[tuple[UUID, ...], datetime | None, int]:
         ahead, _, position = waits_for(account, operation_id)
