@@ -1,7 +1,7 @@
 """Runs the tests of the whole system against compose.yaml, on containers and volumes of their own.
 
-`python -m local.compose [PYTEST ARGUMENTS ...]`, default `tests/choreography`, and then the broker's policy on the
-RabbitMQ of compose.yaml, which is another one than native parts have.
+`python -m local.compose [PYTEST ARGUMENTS ...]`, default `tests/compose tests/choreography`, and then the broker's policy
+on the RabbitMQ of compose.yaml, which is another one than native parts have.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ class Compose:
     """One compose project: `name` keeps it apart from others, `env_file` has its passwords and ports."""
 
     def __init__(self, name: str, env_file: Path) -> None:
+        self.name = name
         files = ["--project-directory", str(PROJECT), "--file", str(PROJECT / "compose.yaml")]
         self._command = [*_compose_command(), *files, "--env-file", str(env_file), "--project-name", name]
         self._env = {key: value for key, value in os.environ.items() if not key.startswith("HOLDFAST_")}
@@ -97,7 +98,8 @@ def _test(env_file: Path, arguments: list[str]) -> int:
         compose.call("up", "--build", "--detach")
         compose.wait_healthy()
         urls = {name: settings[name] for name in secrets.client_urls(settings, "", "")}
-        code = _pytest(arguments or ["tests/choreography"], {**urls, "HOLDFAST_STACK": "compose"})
+        given = {**urls, "HOLDFAST_STACK": "compose", "HOLDFAST_COMPOSE_PROJECT": compose.name}
+        code = _pytest(arguments or ["tests/compose", "tests/choreography"], given)
         if not code and not arguments:
             code = _pytest(POLICY, _broker_alone(settings))
     except StartError as error:
