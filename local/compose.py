@@ -1,7 +1,7 @@
 """Runs the tests of the whole system against compose.yaml, on containers and volumes of their own.
 
-`python -m local.compose [PYTEST ARGUMENTS ...]`, default `tests/compose tests/choreography`, and then the broker's policy
-on the RabbitMQ of compose.yaml, which is another one than native parts have.
+`python -m local.compose [PYTEST ARGUMENTS ...]`, default `tests/compose tests/choreography`, and then the broker's
+policy on the RabbitMQ of compose.yaml, which is another one than native parts have.
 """
 
 from __future__ import annotations
