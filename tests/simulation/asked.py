@@ -9,12 +9,17 @@ from client.audit_rows import Books
 from contracts.base import Fact
 from contracts.events import CoinsMultiplied, CoinsRefused, OrderFailed, PromoRedeemed, PromoRefused
 from tests.simulation.history import History, Told
-from tests.simulation.plan import Plan, Saga
+from tests.simulation.plan import Fault, Plan, Saga
 
 UNHURRIED = 0.97
 """Deadlines are kept by clocks that may be this much faster than the world's."""
 UNFAULTED_S = 0.5
 """How long messages take at most between the services in a saga, where no fault delays them."""
+LATE: frozenset[Fault] = frozenset(("delay", "reorder", "crash", "cut", "purge"))
+"""The faults that can make a saga miss its deadline. What is doubled, sent or handled again comes no later, and each
+service measures a deadline by its own clock alone."""
+RECOVERED_S = 1.0
+"""How long after the last fault what is sent is not hurt by it any more, but for having to wait behind what is."""
 PENDING_MAX = 1000
 ENDS = {
     "order.completed": "completed",
@@ -83,7 +88,7 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
             return saga.kind == "buy"
         case "deadline_passed" | "wait_deadline_passed" | "reservation_expired":
             in_time = at.at < history.sent[saga.id] + lasts_s(plan, saga) * UNHURRIED
-            return not in_time and bool(plan.faults or _may_be_late(plan, saga, told))
+            return not in_time and (_may_be_hurt(plan, saga, history) or _may_be_late(plan, saga, told))
         case "pending_limit":
             return plan.pending_max < PENDING_MAX
         case "unknown_account":
@@ -107,6 +112,11 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
             )
         case _:
             return False
+
+
+def _may_be_hurt(plan: Plan, saga: Saga, history: History) -> bool:
+    """Whether a fault can have held up the saga's own messages."""
+    return bool(plan.faults & LATE) and history.sent[saga.id] < plan.faulty_until + RECOVERED_S
 
 
 def _may_be_late(plan: Plan, saga: Saga, told: Mapping[str, Told]) -> bool:

@@ -16,6 +16,7 @@ from contracts.events import CoinsMultiplied, CoinsRefused, OperationWaiting, Or
 from tests.simulation.asked import ended_otherwise, lasts_s, not_as_asked, refused_without_reason, unanswered_cancels
 from tests.simulation.history import History, Told
 from tests.simulation.linear import Done, serial_order
+from tests.simulation.node import Event
 from tests.simulation.plan import Plan, Saga
 from tests.simulation.tables import UserTables, hashed
 from user_service.account import Account
@@ -117,13 +118,15 @@ class Watch:
 @dataclass(frozen=True, slots=True)
 class Left:
     """What a run leaves in the services. `stock`: of each item. `parked`: dead letters with their reasons. `twice`:
-    messages that were handled again although the inbox knew them.
+    messages that were handled again although the inbox knew them. `said`: the announcements of all that was committed,
+    as far as the services remember them.
     """
 
     books: Books
     stock: Mapping[str, int]
     parked: Sequence[str]
     twice: Sequence[str]
+    said: Sequence[Event] = ()
 
 
 def judge(plan: Plan, history: History, left: Left) -> list[Violation]:
@@ -135,6 +138,9 @@ def _violations(plan: Plan, history: History, left: Left) -> Iterator[Violation]
     books = left.books
     yield from (Violation("no healthy dead letter", each) for each in left.parked)
     yield from (Violation("exactly once", each) for each in left.twice)
+    for event in left.said:
+        if event.id not in history.out:
+            yield Violation("announcements get out", f"{event.fact!r} was committed, and the broker never had it")
     yield from _goods(plan, left)
     for differing in history.differing:
         yield Violation("one answer", differing)
@@ -237,7 +243,6 @@ def _ends(plan: Plan, history: History, books: Books) -> Iterator[Violation]:
     count = in_flight(books)
     if count:
         yield Violation("every saga ends", f"{count} have not")
-    calm_at = plan.calm_at if plan.mode == "liveness" else plan.horizon_s
     grace_s = WITHIN_S + (ASKED_AGAIN_S if "purge" in plan.faults else 0.0)
     for saga in plan.sagas:
         if saga.id not in history.sent:
@@ -247,7 +252,7 @@ def _ends(plan: Plan, history: History, books: Books) -> Iterator[Violation]:
             continue  # its command may be gone, and its client does not send it again
         if ended is None:
             yield Violation("every saga ends", f"the client of saga {saga.number} never heard the end of it")
-        elif ended > max(calm_at, history.sent[saga.id]) + (lasts_s(plan, saga) + grace_s) * 1.02:
+        elif ended > max(plan.faulty_until, history.sent[saga.id]) + (lasts_s(plan, saga) + grace_s) * 1.02:
             yield Violation("every saga ends", f"saga {saga.number} ended {ended:.1f} s after the start, which is late")
 
 

@@ -31,8 +31,8 @@ class History:
 
     `sent`: when a client first sent the command of this saga. `told`: what was announced of each saga, by type.
     `taken`: when the user service first took the operation. `ended`: when a client heard how the saga ended. `faults`:
-    how many of each kind happened. `differing`: announcements made again under one id with another content.
-    `searched`: accounts whose answers were put in a serial order.
+    how many of each kind happened. `differing`: announcements made again under one id with another content. `out`: the
+    ids of those that the broker took. `searched`: accounts whose answers were put in a serial order.
     """
 
     sent: dict[UUID, float] = field(default_factory=dict)
@@ -41,6 +41,7 @@ class History:
     ended: dict[UUID, float] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     differing: list[str] = field(default_factory=list)
+    out: set[UUID] = field(default_factory=set)
     deliveries: int = 0
     searched: int = 0
 
@@ -50,6 +51,7 @@ class History:
 
     def announced(self, message_id: UUID, fact: Fact, at: float) -> None:
         """A service announced this, and clients hear it at `at`. What one id says again must be the same."""
+        self.out.add(message_id)
         told = self.told.setdefault(_saga(fact), {})
         name = name_of(fact)
         known = told.get(name)

@@ -38,13 +38,16 @@ class Tables(Protocol):
 
 
 class MemoryNode:
-    """`parked`: what could not be handled, with the reason. `twice`: what the inbox knew, and was handled again."""
+    """`parked`: what could not be handled, with the reason. `twice`: what the inbox knew, and was handled again.
+    `said`: all that was announced by what is committed.
+    """
 
     def __init__(self, name: Service, handlers: Handlers[Any], tables: Tables) -> None:
         self.name: Service = name
         self.tables = tables
         self.parked: list[tuple[Fact, str]] = []
         self.twice: list[Fact] = []
+        self.said: list[Event] = []
         self._handlers = handlers
         self._handled: set[Key] = set()
         self._inbox: set[Key] = set()
@@ -134,7 +137,9 @@ class MemoryNode:
             self.tables.commit(state)
         self.parked += parked
         if announcements:
-            self._outbox.keep(_parcels(announcements), now)
+            parcels = _parcels(announcements)
+            self.said += [event for parcel in parcels for event in parcel.events]
+            self._outbox.keep(parcels, now)
 
 
 class _Arrived(NamedTuple):

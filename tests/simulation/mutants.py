@@ -425,6 +425,43 @@ def outbox_is_deleted_before_the_confirm(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(MemoryNode, "relay", broken)
 
 
+def _lost_at_a_crash(patch: pytest.MonkeyPatch, name: str) -> None:
+    """What was announced under this name, and not published when the process died, is forgotten."""
+    restart = Outbox.restart
+
+    def broken(self: Outbox) -> None:
+        restart(self)
+        self._kept = {number: kept for number, kept in self._kept.items() if kept.parcel.routing_key != name}
+
+    patch.setattr(Outbox, "restart", broken)
+
+
+def reservations_are_lost_at_a_crash(patch: pytest.MonkeyPatch) -> None:
+    """Coins are set aside, and whoever asked hears of it only if nobody dies."""
+    _lost_at_a_crash(patch, "coins.reserved")
+
+
+def requests_are_lost_at_a_crash(patch: pytest.MonkeyPatch) -> None:
+    """A warehouse is asked only if nobody dies."""
+    _lost_at_a_crash(patch, "fulfilment.requested")
+
+
+def sweep_deletes_what_was_not_confirmed(patch: pytest.MonkeyPatch) -> None:
+    """What a crash left behind is sent once, whatever becomes of it."""
+    sweep, publish = Outbox._sweep, Outbox._publish
+
+    def confirmed(self: Outbox, numbers: Sequence[int]) -> tuple[Sequence[int], list[int]]:
+        publish(self, numbers)
+        return numbers, []
+
+    def broken(self: Outbox, now: datetime, age_s: float) -> None:
+        with pytest.MonkeyPatch.context() as meanwhile:
+            meanwhile.setattr(Outbox, "_publish", confirmed)
+            sweep(self, now, age_s)
+
+    patch.setattr(Outbox, "_sweep", broken)
+
+
 def _arriving(
     patch: pytest.MonkeyPatch, kind: OperationKind, change: Callable[[Operation, datetime], Operation]
 ) -> None:

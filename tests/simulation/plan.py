@@ -89,6 +89,11 @@ class Plan:
     lasts_s: float = 900.0
     horizon_s: float = 8000.0
 
+    @property
+    def faulty_until(self) -> float:
+        """When faults stop, in seconds after the start."""
+        return self.calm_at if self.mode == "liveness" else self.horizon_s
+
 
 def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None = None) -> Plan:
     """The run of this seed; `mode` and `faults` replace those that the seed chooses."""

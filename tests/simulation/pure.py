@@ -61,6 +61,7 @@ def run(plan: Plan, traced: bool = False) -> Run:
         {each.name: each.stock for each in orders.items.values()},
         [f"{fact!r}: {reason}" for node in nodes.values() for fact, reason in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
+        [event for node in nodes.values() for event in node.said],
     )
     return Run(history, judge(plan, history, left), trace, left)
 

@@ -21,6 +21,7 @@ CHECKS = frozenset(
     (
         "after",
         "agreement",
+        "announcements get out",
         "answers as kept",
         "as asked",
         "audit of accounts",

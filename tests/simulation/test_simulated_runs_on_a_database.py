@@ -10,10 +10,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from messaging import inbox
+from messaging import inbox, outbox
 from messaging.relay import Relay
 from tests.simulation.on_a_database import run, small
-from tests.simulation.plan import plan
+from tests.simulation.plan import Fault, plan
 from tests.simulation.slot import Slot
 
 SEEDS_MAX = 60
@@ -44,6 +44,15 @@ async def test_nothing_is_left_in_an_outbox_or_half_begun_once_all_is_calm(slot:
             assert await store.own.fetchval("SELECT count(*) FROM outbox") == 0, f"seed {seed}, {store.service}"
 
 
+async def _is_found(slot: Slot, check: str, *faults: Fault) -> bool:
+    """Whether this check finds a broken rule of the real delivery within few seeds."""
+    for seed in range(SEEDS_MAX):
+        planned = plan(seed, "liveness", faults) if faults else plan(seed)
+        if any(each.check == check for each in (await run(small(planned), slot)).violations):
+            return True
+    return False
+
+
 @pytest.mark.timeout(600)
 async def test_an_inbox_that_knows_nothing_is_found(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
     receive = inbox.receive
@@ -53,10 +62,7 @@ async def test_an_inbox_that_knows_nothing_is_found(slot: Slot, monkeypatch: pyt
         return now, set(ids)
 
     monkeypatch.setattr(inbox, "receive", broken)
-    for seed in range(SEEDS_MAX):
-        if (await run(small(plan(seed)), slot)).violations:
-            return
-    raise AssertionError(f"{SEEDS_MAX} seeds found nothing wrong")
+    assert await _is_found(slot, "exactly once")
 
 
 @pytest.mark.timeout(600)
@@ -69,7 +75,26 @@ async def test_an_outbox_that_forgets_too_early_is_found(slot: Slot, monkeypatch
         return [each.id for each in messages], []
 
     monkeypatch.setattr(Relay, "_publish", broken)
-    for seed in range(SEEDS_MAX):
-        if (await run(small(plan(seed, "liveness", ["cut"])), slot)).violations:
-            return
-    raise AssertionError(f"{SEEDS_MAX} seeds found nothing wrong")
+    assert await _is_found(slot, "every saga ends", "cut")
+
+
+@pytest.mark.timeout(600)
+async def test_a_relay_that_never_sweeps_is_found(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a crash left in the outbox stays there."""
+
+    async def broken(self: Any, *_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(Relay, "_sweep_page", broken)
+    assert await _is_found(slot, "every saga ends", "crash")
+
+
+@pytest.mark.timeout(600)
+async def test_an_outbox_that_is_only_in_memory_is_found(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is announced is handed to the relay, and never written down."""
+
+    async def broken(*_: Any) -> None:
+        return None
+
+    monkeypatch.setattr(outbox, "keep", broken)
+    assert await _is_found(slot, "every saga ends", "crash")

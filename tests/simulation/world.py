@@ -72,12 +72,14 @@ class World:
         self.plan, self.history, self.trace = plan, History(), trace
         self.time = 0.0
         self._rng = random.Random(f"{plan.seed} world")
-        self._calm_at = plan.calm_at if plan.mode == "liveness" else plan.horizon_s
+        self._calm_at = plan.faulty_until
         self._committed = committed
         self._heap: list[tuple[float, int, Callable[..., Any], tuple[Any, ...]]] = []
         self._steps = 0
         self._dying: Checkpoint | None = None
         self._processes = {name: self._process(node) for name, node in nodes.items()}
+        if len({process.skew_s for process in self._processes.values()}) > 1:
+            self.history.happened("skew")
         self._clients = clients.Clients(plan, self)
 
     async def run(self) -> History:
@@ -164,8 +166,12 @@ class World:
             batch = [Delivery(Parcel(each.exchange, each.type, (Event(self.draw_id(), each),))) for each in some]
             if batch:
                 await process.node.handle(batch, self.now(process), _nothing)
-            while await process.node.relay(lambda _: True, self.now(process), _nothing):
+            while await process.node.relay(self._heard_by_nobody, self.now(process), _nothing):
                 pass
+
+    def _heard_by_nobody(self, parcel: Parcel) -> bool:
+        self.history.out.update(event.id for event in parcel.events)
+        return True
 
     # --- the broker
 
@@ -183,6 +189,9 @@ class World:
                 at += self._rng.choice((1.0, 5.0, 30.0, 3600.0)) * self._rng.random()
             elif self._has("reorder"):
                 at += self._rng.random() * self._rng.choice((0.05, 0.5, 3.0))
+                if at < process.last_arrival:
+                    self.history.happened("reorder")
+                process.last_arrival = max(at, process.last_arrival)
             else:
                 at = process.last_arrival = max(at, process.last_arrival)
             at = min(at, self._calm_at + self._rng.uniform(*LATENCY_S))
