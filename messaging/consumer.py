@@ -19,6 +19,8 @@ log = structlog.get_logger(__name__)
 
 EVENTS_TOGETHER_MAX = 500
 """Bounds one transaction; a busy service reaches it, an idle one handles each event at once."""
+BYTES_TOGETHER_MAX = 16 * 1024 * 1024
+"""Bounds what one transaction writes, where all of it has to be parked."""
 PREFETCH = 250
 """Deliveries the broker hands out before their acknowledgement, so that the next batch arrives while one is handled."""
 NAME_MAX = 255
@@ -84,11 +86,15 @@ class Consumer:
         """Whatever has arrived, at least one delivery; nothing when stopping."""
         deliveries: list[AbstractIncomingMessage] = []
         arrived: list[Arrived] = []
-        while not deliveries or (len(arrived) < EVENTS_TOGETHER_MAX and not self._deliveries.empty()):
+        size = 0
+        while not deliveries or (
+            len(arrived) < EVENTS_TOGETHER_MAX and size < BYTES_TOGETHER_MAX and not self._deliveries.empty()
+        ):
             delivery = await self._deliveries.get()
             if delivery is None or self._stopping:
                 return [], []
             deliveries.append(delivery)
+            size += len(delivery.body)
             arrived += self._read(delivery)
         return deliveries, arrived
 

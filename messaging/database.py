@@ -78,6 +78,13 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, OSError | PoolTimeout | asyncio.TimeoutError)
 
 
+def is_given_up(error: BaseException, took_s: float) -> bool:
+    """True if the database may have ended the connection because the work between two statements took too long, or the
+    process stood still. Doing the same again may end the same.
+    """
+    return took_s > IDLE_S_MAX and is_outage(error) and not isinstance(error, asyncio.TimeoutError)
+
+
 def is_conflict(error: BaseException) -> bool:
     """True if another transaction was in the way, so that doing the same again at once helps."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRY_AT_ONCE

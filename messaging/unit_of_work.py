@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from itertools import groupby
 from typing import Generic, TypeVar
 from uuid import UUID
 
@@ -15,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from contracts.envelope import SINGLE, Envelope
 from messaging import inbox, outbox
 from messaging.checkpoints import Checkpoint, Hook
-from messaging.database import is_conflict, is_outage
+from messaging.database import is_conflict, is_given_up, is_outage
 from messaging.domain import Domain, Refused, State
 from messaging.message import Announcement, Message, Origin, Unreadable, internal
 from messaging.metrics import Metrics
@@ -80,11 +82,13 @@ class UnitOfWork(Generic[State]):
         A message that cannot be handled is parked in the dead-letter queue and holds up nothing else.
         """
         await self._reached("batch taken")
-        together, alone = await self._by_attempts(arrived)
-        if together:
-            await self._handle_together(together)
-        for each in alone:
-            await self._handle_alone(each)
+        suspects = await self._suspects(arrived)
+        for suspect, some in groupby(arrived, lambda each: each.redelivered and each.content.key in suspects):
+            if suspect:
+                for each in some:
+                    await self._handle_alone(each)
+            else:
+                await self._handle_together(list(some))
 
     async def handle_due(self) -> bool:
         """Handle the work whose time has come. Returns False when nothing came of it: looking again can wait."""
@@ -96,18 +100,12 @@ class UnitOfWork(Generic[State]):
         due = await self._outlast(read)
         return bool(due) and await self._handle_together([Arrived(each, Origin("", "", None)) for each in due])
 
-    async def _by_attempts(self, arrived: Sequence[Arrived]) -> tuple[list[Arrived], list[Arrived]]:
-        """Tell the redelivered messages that may have killed the service before from the rest."""
-        again = [each.content.key for each in arrived if each.redelivered and isinstance(each.content, Message)]
-        if not again:
-            return list(arrived), []
-        begun = await self._begin_attempt(again, below=ATTEMPTS_ALONE)
-        together: list[Arrived] = []
-        alone: list[Arrived] = []
-        for each in arrived:
-            suspect = each.redelivered and isinstance(each.content, Message) and each.content.key not in begun
-            (alone if suspect else together).append(each)
-        return together, alone
+    async def _suspects(self, arrived: Sequence[Arrived]) -> set[UUID]:
+        """The keys of redelivered messages that may have killed the service before. They keep their places: what
+        came behind one may need what it does.
+        """
+        again = {each.content.key for each in arrived if each.redelivered and isinstance(each.content, Message)}
+        return again - (await self._begin_attempt(list(again), below=ATTEMPTS_ALONE)).keys() if again else again
 
     async def _handle_alone(self, each: Arrived) -> None:
         """Handle a message that may be the one that kills the service. Its neighbours are not counted with it."""
@@ -127,13 +125,14 @@ class UnitOfWork(Generic[State]):
         return await self._outlast(count)
 
     async def _handle_together(self, arrived: Sequence[Arrived]) -> bool:
-        """Handle these in one transaction, or one by one if that fails. Returns whether anything was announced."""
+        """Handle these in one transaction, or in two halves if that fails. Returns whether anything was announced."""
         try:
-            done = await self._outlast(lambda: self._transact(arrived))
+            done = await self._outlast(lambda: self._transact(arrived), divisible=len(arrived) > 1)
         except Exception as error:
             if len(arrived) > 1:
-                log.warning("batch failed, its messages are handled one by one", error=repr(error)[:300])
-                return any([await self._handle_together([each]) for each in arrived])
+                log.warning("batch failed, its halves are handled", messages=len(arrived), error=repr(error)[:300])
+                middle = len(arrived) // 2
+                return any([await self._handle_together(half) for half in (arrived[:middle], arrived[middle:])])
             content = arrived[0].content
             if isinstance(content, Unreadable):
                 raise
@@ -205,13 +204,18 @@ class UnitOfWork(Generic[State]):
         done.announced += [(each, cause) for each in announcements]
         return None
 
-    async def _outlast(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Do the work in spite of an outage, however long, and of some conflicts with other replicas."""
-        conflicts = 0
+    async def _outlast(self, work: Callable[[], Awaitable[Result]], divisible: bool = False) -> Result:
+        """Do the work in spite of an outage, however long, and of some conflicts with other replicas.
+
+        `divisible`: where the work itself took too long, it is to be done in parts instead, and the error is raised.
+        """
+        conflicts, began = 0, 0.0
 
         def passes(error: Exception) -> bool:
             nonlocal conflicts
             conflicts += is_conflict(error)
+            if divisible and is_given_up(error, time.monotonic() - began):
+                return False
             if is_outage(error):
                 log.warning("database away, waiting", error=f"{type(error).__name__}: {str(error)[:200]}")
                 return True
@@ -220,6 +224,7 @@ class UnitOfWork(Generic[State]):
         async for attempt in stamina.retry_context(
             passes, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1
         ):
+            began = time.monotonic()
             with attempt:
                 return await work()
         raise AssertionError("unreachable")

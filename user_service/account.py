@@ -6,7 +6,7 @@ then it waits.* Those ways are bounded by an interval of balances, which is walk
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -60,6 +60,11 @@ class Account:
         """The operation, pending or past."""
         past = self.past.get(operation_id)
         return past or next((operation for operation in self.log if operation.id == operation_id), None)
+
+    def unknown(self, names: Iterable[UUID]) -> list[UUID]:
+        """Those of the names, each once and in their order, that no operation has, pending or past."""
+        known = {operation.id for operation in self.log}
+        return [name for name in dict.fromkeys(names) if name not in known and name not in self.past]
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +187,16 @@ def pass_time(account: Account, now: datetime) -> Step:
         due = [operation for operation in step.account.log if operation.deadline and operation.deadline <= now]
         if not due:
             return step
-        first = min(due, key=lambda operation: (operation.deadline, operation.place))
+        due.sort(key=lambda operation: (operation.deadline, operation.place))
+        first = due[0]
         match first.state:
             case "reserved":
                 over = replace(first, state="expired", deadline=None, reason="deadline_passed", cause="deadline")
             case "waiting":
                 over = replace(first, state="refused", deadline=None, reason="wait_deadline_passed", cause="deadline")
             case _:
-                step = _then(step, _settle(_drop(step.account, first.id)))
+                lapsed = {each.id for each in due if (each.state, each.deadline) == ("named", first.deadline)}
+                step = _then(step, _settle(_drop(step.account, lapsed)))
                 continue
         step = _then(step, _settle(_put(step.account, over), facts=_said(account.id, over)))
 
@@ -198,8 +205,7 @@ def _not_admitted(account: Account, operation: Operation, after: tuple[UUID, ...
     """Limits are admission control: an operation beyond them never enters the log."""
     if not account.opened:
         return "unknown_account"
-    unknown = sum(1 for name in {operation.id, *after} if account.find(name) is None)
-    if len(account.log) + unknown > limits.pending:
+    if len(account.log) + len(account.unknown((operation.id, *after))) > limits.pending:
         return "pending_limit"
     if operation.kind == "reserve":
         return None
@@ -229,11 +235,13 @@ def _take_place(
     until = now + timedelta(seconds=limits.named_s)
     index = next((i for i, other in enumerate(account.log) if other.id == operation.id), len(account.log))
     front, back = account.log[:index], account.log[index + 1 :]
-    overdue = {other.id: other for other in back if other.state == "named" and other.id in after}
+    wanted = dict.fromkeys(after)
+    overdue = {other.id: other for other in back if other.state == "named" and other.id in wanted}
+    unknown = {*account.unknown(wanted)} - {operation.id}
     named = [
         overdue.get(name) or Operation(name, 0, None, 0, "named", until)
-        for name in dict.fromkeys(after)
-        if name in overdue or (name != operation.id and account.find(name) is None)
+        for name in wanted
+        if name in overdue or name in unknown
     ]
     if index < len(account.log) and not named:
         return replace(account, log=(*front, replace(operation, place=account.log[index].place), *back))
@@ -296,13 +304,13 @@ def _put(account: Account, operation: Operation) -> Account:
     return replace(account, log=tuple(operation if other.id == operation.id else other for other in account.log))
 
 
-def _drop(account: Account, operation_id: UUID) -> Account:
-    return replace(account, log=tuple(other for other in account.log if other.id != operation_id))
+def _drop(account: Account, ids: Collection[UUID]) -> Account:
+    return replace(account, log=tuple(other for other in account.log if other.id not in ids))
 
 
 def _bury(account: Account, operation: Operation) -> Account:
     """Remember an operation that never enters the log."""
-    return replace(_drop(account, operation.id), past={**account.past, operation.id: operation})
+    return replace(_drop(account, {operation.id}), past={**account.past, operation.id: operation})
 
 
 def _then(first: Step, second: Step) -> Step:

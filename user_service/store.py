@@ -151,10 +151,11 @@ async def due(connection: AsyncConnection, limit: int) -> list[str]:
     rows = await connection.execute(
         select(operations.c.account_id)
         .where(operations.c.deadline <= func.clock_timestamp())
-        .order_by(operations.c.deadline, operations.c.account_id)
+        .group_by(operations.c.account_id)
+        .order_by(func.min(operations.c.deadline), operations.c.account_id)
         .limit(limit)
     )
-    return list(dict.fromkeys(rows.scalars()))
+    return list(rows.scalars())
 
 
 def _row(account_id: str, operation: Operation, pending: bool) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -64,11 +65,11 @@ class MemoryNode:
         again = {each.key for each in arrived if each.redelivered}
         suspects = {key for key in again if self._attempts.get(key, 0) >= ATTEMPTS_ALONE}
         self._begin(again - suspects)
-        together = [each for each in arrived if not (each.redelivered and each.key in suspects)] if again else arrived
-        if together:
-            self._handle_together(together, now, reached)
-        for each in arrived:
-            if each.redelivered and each.key in suspects:
+        for suspect, some in groupby(arrived, lambda each: each.redelivered and each.key in suspects):
+            if not suspect:
+                self._handle_together(list(some), now, reached)
+                continue
+            for each in some:
                 self._begin({each.key})
                 self._handle_together([each], now, reached)
 
