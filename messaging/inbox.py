@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from messaging.tables import DeliveryTables
 
+FORGET_MAX = 10_000
+"""Rows deleted at a time: a statement that takes too long is given up, and would be again."""
+
 _RECEIVE = text(
     "WITH fresh AS ("
     "  INSERT INTO inbox (message_id) SELECT unnest(:ids)"
@@ -76,8 +79,11 @@ async def outcome(connection: AsyncConnection, tables: DeliveryTables, message_i
 
 
 async def forget(connection: AsyncConnection, tables: DeliveryTables, older_than_s: float) -> int:
-    """Delete what was handled or parked longer ago than `older_than_s` seconds. Returns how many."""
-    limit = func.clock_timestamp() - timedelta(seconds=older_than_s)
-    rows = await connection.execute(delete(tables.inbox).where(tables.inbox.c.handled_at < limit))
+    """Delete what was handled or parked longer ago than `older_than_s` seconds, the oldest `FORGET_MAX` of it. Returns
+    how many.
+    """
+    limit, inbox = func.clock_timestamp() - timedelta(seconds=older_than_s), tables.inbox
+    oldest = select(inbox.c.message_id).where(inbox.c.handled_at < limit).order_by(inbox.c.handled_at).limit(FORGET_MAX)
+    rows = await connection.execute(delete(inbox).where(inbox.c.message_id.in_(oldest)))
     await connection.execute(delete(tables.attempts).where(tables.attempts.c.begun_at < limit))
     return rows.rowcount

@@ -18,9 +18,8 @@ from messaging.tables import DeliveryTables
 
 BYTES_PER_MESSAGE = 512 * 1024
 """Keeps a message well under the largest body that is read."""
-CONTENT_TYPE_MAX = 80
-"""AMQP keeps it in 255 bytes, and a character takes up to three once it is made printable."""
-
+CONTENT_TYPE_BYTES_MAX = 255
+"""What AMQP has room for. What a stranger sent may be longer once it is made printable."""
 
 _FORGET = text("DELETE FROM outbox WHERE id = ANY(:ids)").bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 
@@ -64,7 +63,8 @@ def dead_letter(service: str, parked: Unreadable, origin: Origin, now: datetime)
         "routing_key": printable(origin.routing_key),
         "parked_at": now.isoformat(),
     }
-    return Outgoing(uuid4(), DEAD_EXCHANGE, service, parked.content_type[:CONTENT_TYPE_MAX], parked.body, headers)
+    content_type = parked.content_type.encode()[:CONTENT_TYPE_BYTES_MAX].decode(errors="ignore")
+    return Outgoing(uuid4(), DEAD_EXCHANGE, service, content_type, parked.body, headers)
 
 
 async def keep(connection: AsyncConnection, tables: DeliveryTables, messages: Sequence[Outgoing]) -> None:
@@ -104,17 +104,19 @@ async def left_behind(
 ) -> list[Left]:
     """Messages older than `older_than_s` seconds that nobody else is publishing, the oldest first, locked.
 
-    `last`: the one after which to go on.
+    `last`: the one after which to go on. Without an age all count, also those of a time that the database's clock has
+    not come to yet, since it was set back.
     """
     table = tables.outbox
     wanted = (
         select(table)
-        .where(table.c.created_at < func.clock_timestamp() - timedelta(seconds=older_than_s))
         .where(table.c.id.not_in(list(except_for)))
         .order_by(table.c.created_at, table.c.id)
         .limit(limit)
         .with_for_update(skip_locked=True)
     )
+    if older_than_s:
+        wanted = wanted.where(table.c.created_at < func.clock_timestamp() - timedelta(seconds=older_than_s))
     if last:
         wanted = wanted.where(tuple_(table.c.created_at, table.c.id) > (last.created_at, last.message.id))
     return [

@@ -31,30 +31,35 @@ class Answering:
         }
 
     async def take(self, request: AbstractIncomingMessage) -> None:
-        """Answer one request, then acknowledge it."""
+        """Answer one request, then acknowledge it, whatever it is: unacknowledged ones keep others from coming."""
         asker = request.user_id
         reply_to = request.reply_to or ""
         if not asker or not reply_to.startswith(f"reply.{asker}."):
             log.warning("question without its own reply queue", user=asker, reply_to=reply_to)
         else:
-            reply = await self._answer(request.routing_key or "", request.body)
-            message = aio_pika.Message(
-                to_json(reply),
-                content_type="application/json",
-                correlation_id=request.correlation_id,
-                user_id=self._user,
-                type="error" if "error" in reply else "answer",
-            )
             try:
-                await request.channel.basic_publish(
-                    message.body, exchange=REPLIES_EXCHANGE, routing_key=reply_to, properties=message.properties
-                )
+                await self._reply(request, reply_to)
             except CONNECTION_EXCEPTIONS as error:
                 log.info("answer lost", error=repr(error)[:200])
+            except Exception as error:
+                log.warning("answer cannot be sent", user=asker, error=repr(error)[:200])
         try:
             await request.ack()
         except CONNECTION_EXCEPTIONS as error:
             log.info("acknowledgement lost", error=repr(error)[:200])
+
+    async def _reply(self, request: AbstractIncomingMessage, reply_to: str) -> None:
+        reply = await self._answer(request.routing_key or "", request.body)
+        message = aio_pika.Message(
+            to_json(reply),
+            content_type="application/json",
+            correlation_id=request.correlation_id,
+            user_id=self._user,
+            type="error" if "error" in reply else "answer",
+        )
+        await request.channel.basic_publish(
+            message.body, exchange=REPLIES_EXCHANGE, routing_key=reply_to, properties=message.properties
+        )
 
     async def _answer(self, key: str, body: bytes) -> dict[str, object]:
         if key not in self._by_key:

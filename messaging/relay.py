@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import struct
 from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,7 @@ import stamina
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from contracts.tls import problem
@@ -36,8 +38,15 @@ HELD_MAX = 10_000
 TOGETHER_MAX = 100
 CONFIRM_S_MAX = 15.0
 SWEEP_S = 5.0
+_WAIT_FOR_CONFIRMS = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+"""The broker may take longer to confirm a page than a transaction may otherwise stand still. Nobody waits for its
+locks: other sweeps pass over what is locked."""
 ATTEMPTS_TOGETHER = 3
 """Attempts to publish messages together, before each is published by itself."""
+
+
+_UNSENDABLE = (TypeError, ValueError, struct.error)
+"""What comes of a message with a field that AMQP has no room for: its own fault, and not the connection's."""
 
 
 class NotConfirmed(Exception):
@@ -70,7 +79,7 @@ class Relay:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._unroutable = 0
+        self._unroutable = self._unsendable = 0
         self._opening = asyncio.Lock()
 
     @property
@@ -82,6 +91,8 @@ class Relay:
             return f"relay: no connection to the broker{self._refused}"
         if self._unroutable:
             return "relay: a message has no queue bound to it; see the log"
+        if self._unsendable:
+            return "relay: a message does not fit into AMQP's fields; see the log"
         return None
 
     @property
@@ -178,6 +189,9 @@ class Relay:
             elif isinstance(result, PublishError):
                 self._unroutable += 1
                 log.error("unroutable", exchange=message.exchange, routing_key=message.routing_key, id=str(message.id))
+            elif isinstance(result, _UNSENDABLE):
+                self._unsendable += 1
+                log.error("unsendable", error=_brief(result), routing_key=message.routing_key, id=str(message.id))
             else:
                 log.warning("publish failed", error=_brief(result), id=str(message.id))
                 again.append(message)
@@ -240,7 +254,7 @@ class Relay:
         while True:
             try:
                 await self._open()
-                self._unroutable = 0
+                self._unroutable = self._unsendable = 0
                 last: Left | None = None
                 while page := await self._sweep_page(age_s, last):
                     last = page
@@ -259,6 +273,7 @@ class Relay:
             if not rows:
                 return None
             log.info("outbox swept", messages=len(rows))
+            await connection.execute(_WAIT_FOR_CONFIRMS)
             confirmed, again = await self._publish([row.message for row in rows])
             for each in again:
                 confirmed += (await self._publish([each]))[0]

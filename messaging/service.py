@@ -208,12 +208,16 @@ class ServiceInstance(Generic[State]):
 
     async def _housekeeping(self) -> None:
         while True:
-            await asyncio.sleep(HOUSEKEEPING_S)
             try:
-                async with self.engine.begin() as connection:
-                    await inbox.forget(connection, self.domain.tables, self.settings.inbox_retention_s)
+                more = await self._forget_some() == inbox.FORGET_MAX
             except Exception as error:
+                more = False
                 log.warning("housekeeping failed", error=repr(error)[:200])
+            await asyncio.sleep(0 if more else HOUSEKEEPING_S)
+
+    async def _forget_some(self) -> int:
+        async with self.engine.begin() as connection:
+            return await inbox.forget(connection, self.domain.tables, self.settings.inbox_retention_s)
 
     async def _status(self, connection: AsyncConnection, query: Query) -> Contract:
         rows, age_s = await outbox.backlog(connection, self.domain.tables)

@@ -22,8 +22,9 @@ from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import Instance, until, value
 
-CONTENT_TYPE, HEADERS, REPLY_TO, TIMESTAMP = (
-    Basic.Properties.flags[name] for name in ("content_type", "headers", "reply_to", "timestamp")
+CONTENT_TYPE, HEADERS, CORRELATION_ID, REPLY_TO, TIMESTAMP, USER_ID = (
+    Basic.Properties.flags[name]
+    for name in ("content_type", "headers", "correlation_id", "reply_to", "timestamp", "user_id")
 )
 DEPTH = 3000
 """Tables within tables: deeper than Python recurses, and still within one frame."""
@@ -110,3 +111,28 @@ async def test_a_question_is_not_answered_and_the_next_is(site: Site, probe: Pro
     assert (await probe.ask(ShowAccount(account_id="never-opened"))) == {"answer": None}
     assert probe._replies.empty()
     assert await _consuming(users) == before
+
+
+async def test_questions_whose_answers_cannot_be_sent_keep_nobody_from_asking(probe: Probe, users: Instance) -> None:
+    """An id that is not UTF-8 is longer than AMQP's fields once it is text. More such questions than are handed out."""
+    before = await _consuming(users)
+    names = _short(b"\xff" * 200) + _short(probe._reply_to.encode()) + _short(b"client")
+    body = ShowAccount(account_id="somebody").model_dump_json().encode()
+    with capture_logs() as logs:
+        for _ in range(25):
+            properties = Raw(CORRELATION_ID | REPLY_TO | USER_ID, names)
+            await _publish(await probe.channel("client"), QUERIES_EXCHANGE, ShowAccount.type, body, properties)
+        assert (await probe.ask(ShowAccount(account_id="never-opened"))) == {"answer": None}
+    assert len([line for line in logs if line["event"] == "answer cannot be sent"]) == 25
+    assert await _consuming(users) == before
+
+
+async def test_a_content_type_that_is_longer_once_it_is_printable_is_parked(probe: Probe, users: Instance) -> None:
+    content_type = "\N{GRINNING FACE}" * 58 + "\x01" * 22
+    assert len(content_type.encode()) == 254
+    body = envelope(CreditAccount(credit_id=(credit_id := uuid4()), account_id="x", amount=1)).model_dump_json()
+    await probe.publish("client", "commands", CreditAccount.type, body.encode(), content_type)
+    parked = await probe.park("user_service.dead", str(credit_id))
+    assert "content_type" in parked.reason
+    assert (parked.content_type or "").startswith("\N{GRINNING FACE}" * 58)
+    assert not await users.problems()

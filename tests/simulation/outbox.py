@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from messaging.relay import ATTEMPTS_TOGETHER, SWEEP_S, TOGETHER_MAX
 from tests.simulation.node import Parcel, Publish, Reached
@@ -76,7 +76,7 @@ class Outbox:
 
     def _sweep(self, now: datetime, age_s: float) -> None:
         """Publish what nobody holds and is older than this, in pages."""
-        last, before = 0, now - timedelta(seconds=age_s)
+        last, before = 0, now - timedelta(seconds=age_s) if age_s else datetime.max.replace(tzinfo=UTC)
         while page := self._page(last, before):
             confirmed, again = self._publish(page)
             for number in again:

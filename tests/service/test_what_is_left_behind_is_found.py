@@ -1,0 +1,113 @@
+"""What delivery looks for by itself, however much it is: what a crash left, what is due, what may be forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from structlog.testing import capture_logs
+
+import messaging.database
+import messaging.relay
+from contracts.commands import OpenAccount
+from contracts.events import AccountOpened
+from local.site import Site
+from messaging import inbox, outbox
+from messaging.checkpoints import Checkpoint
+from tests.service.probe import Probe
+from tests.service.sites import make, rows, running, until, value
+from user_service import store
+
+LEAVE = (
+    "INSERT INTO outbox (id, created_at, exchange, routing_key, content_type, headers, body)"
+    " VALUES (:id, clock_timestamp() + make_interval(secs => :in_s), 'user', 'account.opened', :content_type,"
+    " '{\"terminal\": \"true\"}', '[]')"
+)
+LEFT = "SELECT count(*) FROM outbox"
+
+
+async def test_rows_of_a_time_that_has_not_come_are_found_by_the_first_sweep(site: Site) -> None:
+    """The database's clock was set back after the process died."""
+    instance = make(site, "user_service")
+    await rows(site, "user_service", LEAVE, id=(row := uuid4()), in_s=3600, content_type="x")
+    async with instance.engine.begin() as connection:
+        tables = instance.domain.tables
+        assert not await outbox.left_behind(connection, tables, 5.0, None, (), 10)
+        found = await outbox.left_behind(connection, tables, 0.0, None, (), 10)
+        assert [each.message.id for each in found] == [row]
+        await outbox.forget(connection, [row])
+    await instance.engine.dispose()
+
+
+async def test_a_broker_that_confirms_late_is_waited_for(
+    site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Longer than a transaction may stand still. What is swept is published once."""
+    monkeypatch.setattr(messaging.database, "IDLE_S_MAX", 0.2)
+    swept = 0
+
+    async def late(checkpoint: Checkpoint) -> None:
+        nonlocal swept
+        if checkpoint == "after publish":
+            swept += 1
+            await asyncio.sleep(1.0)  # the broker takes its time
+
+    await rows(site, "user_service", LEAVE, id=uuid4(), in_s=-60, content_type="application/json")
+    with capture_logs() as logs:
+        async with running(site, "user_service", late):
+            await until(lambda: _is(site, LEFT, 0), "the outbox is empty")
+    assert swept == 1
+    assert not [line for line in logs if line["event"] == "sweep waits"]
+
+
+async def test_a_message_that_does_not_fit_holds_up_no_other(
+    site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messaging.relay, "SWEEP_S", 0.2)
+    await rows(site, "user_service", LEAVE, id=(row := uuid4()), in_s=-60, content_type="x" * 300)
+    async with running(site, "user_service") as instance:
+
+        async def told() -> bool:
+            return any("does not fit" in problem for problem in await instance.problems())
+
+        await until(told, "the health page tells of it")
+        connection = instance.relay._connection
+        await probe.send(OpenAccount(account_id=(account := str(uuid4()))))
+        await probe.hear(AccountOpened, account)
+        assert instance.relay._connection is connection
+    await rows(site, "user_service", "DELETE FROM outbox WHERE id = :id", id=row)
+
+
+async def test_the_clock_looks_at_accounts_however_many_deadlines_one_has(site: Site) -> None:
+    crowd, others = f"a-{uuid4()}", [f"b-{uuid4()}" for _ in range(2)]
+    for account, named in ((crowd, 50), *((each, 1) for each in others)):
+        await rows(
+            site,
+            "user_service",
+            "INSERT INTO operations (account_id, operation_id, pending, place, size, state, deadline, delta, cause)"
+            " SELECT :a, gen_random_uuid(), true, n, 0, 'named', clock_timestamp() - interval '1 s', 0, 'test'"
+            " FROM generate_series(1, :n) AS n",
+            a=account,
+            n=named,
+        )
+    instance = make(site, "user_service")
+    async with instance.engine.connect() as connection:
+        assert await store.due(connection, 3) == [crowd, *sorted(others)]
+    assert not await instance.work.handle_due()
+    async with instance.engine.connect() as connection:
+        assert await store.due(connection, 3) == []
+    await instance.engine.dispose()
+
+
+async def test_what_is_old_is_forgotten_some_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inbox, "FORGET_MAX", 2)
+    old = "INSERT INTO inbox (message_id, handled_at) SELECT gen_random_uuid(), clock_timestamp() - interval '1 year'"
+    await rows(site, "user_service", f"{old} FROM generate_series(1, 5)")
+    instance = make(site, "user_service")
+    assert [await instance._forget_some() for _ in range(4)] == [2, 2, 1, 0]
+    await instance.engine.dispose()
+
+
+async def _is(site: Site, query: str, wanted: object) -> bool:
+    return bool(await value(site, "user_service", query) == wanted)
