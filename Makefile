@@ -43,7 +43,7 @@ model: $(VENV)/.ready ## Visit every state of the protocol's model, and catch ea
 mutate: $(VENV)/.ready ## Change the pure modules in every small way, and see a test fail
 	@$(PY) -m tests.mutation
 
-prove: $(VENV)/.ready ## Measure the long figures of docs/evidence.md, in pieces that are each done once
+prove: $(VENV)/.ready ## Measure the long figures of docs/evidence.md, in pieces that are each done once on the same code
 	@$(PY) -m tests.prove $(WITH)
 
 sbom: $(VENV)/.ready ## Make the bill of materials from run.lock

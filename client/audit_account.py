@@ -13,6 +13,14 @@ from client.audit_rows import AccountRow, Finding, LineRow, OperationRow, Users
 OPEN = ("named", "waiting", "reserved")
 INSUFFICIENT = "insufficient_coins"
 
+WITHDRAWN: Mapping[str, frozenset[str]] = {
+    "reserve": frozenset({"cancelled", "order_failed", "wait_deadline_passed"}),
+    "multiply": frozenset({"promo_refused", "wait_deadline_passed"}),
+}
+"""Why an operation that took its place in the log may be refused though its coins suffice: of the reasons of
+`coins.refused` those that end a wait. The others keep it out of the log, and credits and bonuses never wait.
+"""
+
 OVERDUE_S = 60.0
 """How long after its deadline an operation may be open, and how long a saga may be open while its operation is not."""
 
@@ -52,6 +60,8 @@ def replay(account: AccountRow, lines: Sequence[LineRow]) -> Iterator[Finding]:
             wanted = " or ".join(states)
             found = f"{line.state} ({line.reason})" if line.reason else line.state
             yield Finding(of, f"answer of {_name(line)} on {balance} coins", wanted, found)
+        elif line.state == "refused" and line.reason not in (INSUFFICIENT, *WITHDRAWN.get(line.kind, ())):
+            yield Finding(of, f"reason why {_name(line)} was refused", INSUFFICIENT, str(line.reason))
         if line.balance_after != balance + delta:
             yield Finding(of, f"balance after {_name(line)}", str(balance + delta), str(line.balance_after))
         if line.balance_after < 0:
@@ -66,10 +76,11 @@ def replay(account: AccountRow, lines: Sequence[LineRow]) -> Iterator[Finding]:
 def one_at_a_time(line: LineRow, balance: int) -> tuple[tuple[str, ...], int]:
     """The answers that a program doing this operation on `balance` coins can give, and the coins added by this one.
 
-    An operation that was withdrawn, or waited longer than it would, is refused with no effect on any balance.
+    An operation that was withdrawn, or waited longer than it would, is refused with no effect on any balance. A
+    refusal for any other reason is right only where the coins are too few.
     """
     states: tuple[str, ...]
-    withdrawn = line.state == "refused" and line.reason != INSUFFICIENT
+    withdrawn = line.state == "refused" and line.reason in WITHDRAWN.get(line.kind, ())
     match line.kind:
         case "credit" | "bonus":
             states, delta = ("credited",), line.size
@@ -114,7 +125,7 @@ def _operations_match(
 
 def pending_findings(account: AccountRow, pending: Sequence[OperationRow], now: datetime) -> Iterator[Finding]:
     """The log begins with an open operation, whatever becomes of it no reservation is without its coins, and nothing
-    waits whose answer is certain, or is open long after its deadline.
+    waits whose answer is certain, or is open without a deadline or long after it.
     """
     of = account.account_id
     if pending and pending[0].state not in OPEN:
@@ -127,6 +138,9 @@ def pending_findings(account: AccountRow, pending: Sequence[OperationRow], now: 
             yield Finding(
                 of, f"answer of operation {operation.operation_id}", f"given, on {low} to {high} coins", "none"
             )
+        if operation.state in OPEN and operation.deadline is None:
+            # Nothing would ever end it, and it would hold up all that waits behind it.
+            yield Finding(of, f"deadline of operation {operation.operation_id}, {operation.state}", "one", "none")
         if operation.deadline and operation.deadline + timedelta(seconds=OVERDUE_S) < now:
             over = f"over since its deadline, {operation.deadline.isoformat()}"
             yield Finding(of, f"operation {operation.operation_id}", over, operation.state)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ def _sized(orders: int, promos: int, **more: int) -> dict[str, int]:
 CONFIGURATIONS = (
     Configuration("a crash between any two steps of delivery", _sized(1, 0, STEPS=1, CRASHES=1)),
     Configuration("two orders, a doubling, a bonus", _sized(2, 2)),
+    Configuration("two orders, a doubling, a bonus, reduced", _sized(2, 2, REDUCED=1)),
     Configuration("two orders, two doublings, a duplicate", _sized(2, 2, TWO_DOUBLINGS=1, DUPLICATES=1, REDUCED=1)),
     Configuration("no inbox remembers, any number of duplicates", _sized(1, 2, FORGETFUL=1, DUPLICATES=255)),
     Configuration("every saga ends, any number of duplicates", _sized(1, 1, FAIR=1, DUPLICATES=255), fair=True),
@@ -53,7 +54,16 @@ def _broken(number: int, name: str, says: str, **switches: int) -> BrokenRule:
     return BrokenRule(name, Configuration(name, {**switches, "BROKEN": number}, fair=fair), says)
 
 
-BROKEN_RULES = (
+def _other_way(rule: BrokenRule) -> BrokenRule:
+    """The rule without the reduction if it was with it, else with it: what it leaves out must hide no broken rule."""
+    switches = dict(rule.configuration.switches)
+    name = f"{rule.name}, {'unreduced' if 'REDUCED' in switches else 'reduced'}"
+    if not switches.pop("REDUCED", 0):
+        switches["REDUCED"] = 1
+    return replace(rule, name=name, configuration=replace(rule.configuration, name=name, switches=switches))
+
+
+_RULES = (
     _broken(1, "a doubling does not wait", "!(open_ahead)", **_sized(1, 1)),
     _broken(2, "nothing is known again", "state[op]==0", **_sized(1, 1, DUPLICATES=1)),
     _broken(3, "a late capture is accepted", "balance==serial", **_sized(1, 0)),
@@ -64,3 +74,5 @@ BROKEN_RULES = (
     _broken(8, "an order completes before the capture", "saga[op]!=4", **_sized(1, 0)),
     _broken(9, "a failed order keeps its goods", "stock==high", **_sized(2, 0)),
 )
+
+BROKEN_RULES = (*_RULES, *(_other_way(rule) for rule in _RULES if not rule.configuration.fair))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from client.audit_account import account_findings
+from client.audit_account import INSUFFICIENT, WITHDRAWN, account_findings
 from client.audit_rows import (
     AccountRow,
     Books,
@@ -21,6 +22,7 @@ from client.audit_rows import (
     Users,
 )
 from client.audit_sagas import in_flight, promo_findings, saga_mismatches
+from contracts.events import CoinsRefused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CREDIT, ORDER, PROMO, LATER = (UUID(int=number) for number in range(1, 5))
@@ -105,10 +107,54 @@ def test_the_naive_saga_is_found() -> None:
     assert "expected 100, found 80" in said(users)
 
 
-def test_a_withdrawn_operation_has_no_effect_on_any_balance() -> None:
-    lines = (*LINES, LineRow("alice", 4, LATER, "reserve", 5, "refused", "cancelled", 60, 60))
-    operations = (*PAST, OperationRow("alice", LATER, False, 4, "reserve", 5, "refused", None, 0))
-    assert not said(Users(NOW, (AccountRow("alice", 60, 4),), operations, lines))
+def refused(kind: str, size: int, reason: str | None) -> Users:
+    """The books with one more operation, refused on 60 coins."""
+    line = LineRow("alice", 4, LATER, kind, size, "refused", reason, 60, 60)
+    row = OperationRow("alice", LATER, False, 4, kind, size, "refused", None, 0)
+    return Users(NOW, (AccountRow("alice", 60, 4),), (*PAST, row), (*LINES, line))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "reason"),
+    [
+        ("reserve", 5, "cancelled"),
+        ("reserve", 5, "order_failed"),
+        ("reserve", 5, "wait_deadline_passed"),
+        ("multiply", 2, "promo_refused"),
+        ("multiply", 2, "wait_deadline_passed"),
+        ("reserve", 61, "insufficient_coins"),
+        ("reserve", 61, "cancelled"),
+    ],
+)
+def test_a_withdrawn_operation_has_no_effect_on_any_balance(kind: str, size: int, reason: str) -> None:
+    assert not said(refused(kind, size, reason))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "reason", "named"),
+    [
+        ("reserve", 5, "nonsense", "answer of reserve 5"),
+        ("reserve", 5, None, "answer of reserve 5"),
+        ("reserve", 5, "insufficient_coins", "answer of reserve 5"),
+        ("reserve", 5, "promo_refused", "answer of reserve 5"),
+        ("reserve", 5, "pending_limit", "answer of reserve 5"),
+        ("reserve", 61, "nonsense", "reason why reserve 61"),
+        ("reserve", 61, None, "reason why reserve 61"),
+        ("multiply", 2, "insufficient_coins", "answer of multiply 2"),
+        ("multiply", 2, "cancelled", "answer of multiply 2"),
+        ("bonus", 2, "wait_deadline_passed", "answer of bonus 2"),
+        ("credit", 2, "cancelled", "answer of credit 2"),
+    ],
+)
+def test_a_refusal_for_any_other_reason_is_found(kind: str, size: int, reason: str | None, named: str) -> None:
+    assert named in said(refused(kind, size, reason))
+
+
+def test_the_reasons_of_a_refusal_are_those_of_the_contract() -> None:
+    """What the contract documents is too few coins, what ends a wait, or what keeps an operation out of the log."""
+    documented = set(re.findall("`([a-z_]+)`", CoinsRefused.__doc__ or ""))
+    at_the_door = {"unknown_account", "balance_limit", "pending_limit", "id_used"}
+    assert documented == {INSUFFICIENT, *at_the_door}.union(*WITHDRAWN.values())
 
 
 @pytest.mark.parametrize(
@@ -133,8 +179,8 @@ def test_pending_operations_are_covered_and_wait_only_for_what_is_uncertain(
 
 
 def pending_row(number: int, kind: str, size: int, state: str) -> OperationRow:
-    delta = size if kind == "credit" else 0
-    return OperationRow("alice", UUID(int=10 + number), True, 10 + number, kind, size, state, None, delta)
+    delta, deadline = (size, None) if kind == "credit" else (0, NOW)
+    return OperationRow("alice", UUID(int=10 + number), True, 10 + number, kind, size, state, deadline, delta)
 
 
 def test_what_is_open_long_after_its_deadline_is_found() -> None:
@@ -142,6 +188,14 @@ def test_what_is_open_long_after_its_deadline_is_found() -> None:
     late, soon = NOW - timedelta(seconds=61), NOW - timedelta(seconds=59)
     assert "over since its deadline" in said(replace(USERS, operations=(*PAST, replace(reserved, deadline=late))))
     assert not said(replace(USERS, operations=(*PAST, replace(reserved, deadline=soon))))
+
+
+@pytest.mark.parametrize("state", ["named", "waiting", "reserved"])
+def test_what_is_open_without_a_deadline_is_found(state: str) -> None:
+    """Nothing would end it: neither its own deadline nor, where its order has failed, a release that was lost."""
+    endless = replace(pending_row(0, "reserve", 1, state), deadline=None)
+    found = said(replace(USERS, operations=(*PAST, endless)))
+    assert f"deadline of operation {endless.operation_id}, {state}: expected one, found none" in found
 
 
 def with_operation(**values: object) -> Books:

@@ -146,7 +146,7 @@ def _report(tally: Tally, seeds: str, quiet: bool, smaller: bool) -> None:
     if smaller and not quiet:
         record("simulated runs as small as on a database, anomalies", f"{tally.runs}, {len(tally.failed)}", seeds)
     elif not quiet:
-        record("simulated sagas a minute on one core, at best", f"{pace:.1f}", seeds)
+        record("simulated sagas a minute on one core", f"{pace:.1f}", seeds)
         record("simulated sagas, anomalies", f"{tally.sagas}, {len(tally.failed)}", seeds)
         record("histories put in a serial order", f"{tally.searched}", seeds)
 
