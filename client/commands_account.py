@@ -112,6 +112,8 @@ def render_account(console: Console, view: AccountView) -> None:
         ahead = ", ".join(f"{what(names.get(id_))} {short(id_)}" for id_ in each.waits_for)
         rows.add_row(f"  {each.operation_id}", what(each), each.state, ahead or _end_of(each), _left(view, each))
     console.print(rows)
+    if (more := (view.pending_count or 0) - len(view.pending)) > 0:
+        console.print(f"  and {more} more")
 
 
 def what(operation: PendingView | None) -> str:

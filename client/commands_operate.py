@@ -14,7 +14,7 @@ from client import dead as letters
 from client.audit import Report, audit
 from client.client import Client
 from client.errors import QueryRefused, Unreachable
-from client.session import REFUSED, UNREACHABLE, USAGE, Failed, Json, connected, emit, run, table
+from client.session import REFUSED, UNREACHABLE, USAGE, Failed, Json, as_written, connected, emit, run, table
 from client.settings import Settings
 from client.tap import Follower, Seen, tap
 from client.timeline import line, short
@@ -95,7 +95,8 @@ def list_letters(as_json: Json = False) -> None:
         rows = table("n", "service", "type", "id", "account", "at", "reason")
         for number, each in enumerate(found, start=1):
             at = each.at.astimezone().strftime("%m-%d %H:%M:%S") if each.at else "-"
-            rows.add_row(str(number), each.service or "-", each.type, short(each.id), each.account, at, each.reason)
+            said = map(as_written, (each.type, short(each.id), each.account, at, each.reason))
+            rows.add_row(str(number), each.service or "-", *said)
         emit(
             [{"n": number, **_letter(each)} for number, each in enumerate(found, start=1)],
             as_json,

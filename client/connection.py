@@ -16,6 +16,7 @@ from pydantic_core import from_json
 
 from client.errors import NotAllowed, Unconfirmed, Unreachable
 from client.settings import CA_FILE
+from contracts.amqp import read_whatever_comes
 from contracts.tls import check_broker_url, of_broker, problem
 from contracts.topology import QUERIES_EXCHANGE, REPLIES_EXCHANGE
 
@@ -34,6 +35,7 @@ class Connection:
     """`user`: the broker user. `name`: how the RabbitMQ UI shows the connection. `tls_ca_file`: see `contracts.tls`."""
 
     def __init__(self, url: str, name: str, tls_ca_file: str = "") -> None:
+        read_whatever_comes()
         parts = urlsplit(url)
         self.user = unquote(parts.username or "")
         self.place = f"{parts.hostname}:{parts.port or (5671 if parts.scheme == 'amqps' else 5672)}{parts.path}"

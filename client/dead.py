@@ -124,8 +124,7 @@ async def _hand_back(connection: Connection, each: Letter) -> None:
 def letter(service: str, message: AbstractIncomingMessage) -> Letter:
     """What a dead letter says, as far as it can be read."""
     headers: dict[str, Any] = dict(message.headers)
-    deaths = headers.get("x-death")
-    death: dict[str, Any] = deaths[0] if isinstance(deaths, list) and deaths else {}
+    death = _death(headers.get("x-death"))
     parked = service != "" and message.user_id == service
     exchange, routing_key = _origin(service, message, death)
     content = _first_event(message.body)
@@ -136,13 +135,25 @@ def letter(service: str, message: AbstractIncomingMessage) -> Letter:
         reason=_reason(service, headers if parked else {}, death, message),
         exchange=exchange,
         routing_key=routing_key,
-        at=_time(headers.get("parked_at")) or death.get("time") or message.timestamp,
+        at=_time(headers.get("parked_at")) or _time(death.get("time")) or _time(message.timestamp),
         type=str(content.get("type", "")),
         id=str(content.get("id", "")),
         account=str(data.get("account_id", "")) if isinstance(data, dict) else "",
         content_type=message.content_type or "",
         body=message.body,
     )
+
+
+def _death(deaths: object) -> dict[str, Any]:
+    """Where and why the broker gave it up last, with every field as its type should be: a sender may have written it.
+
+    One letter that could not be shown would hide all others.
+    """
+    latest = deaths[0] if isinstance(deaths, list) and deaths else None
+    if not isinstance(latest, dict):
+        return {}
+    keys = latest.get("routing-keys")
+    return {**latest, "routing-keys": keys if isinstance(keys, list) else []}
 
 
 def _origin(service: str, message: AbstractIncomingMessage, death: dict[str, Any]) -> tuple[str, str]:
@@ -183,7 +194,9 @@ def _first_event(body: bytes) -> dict[str, Any]:
 
 
 def _time(value: object) -> datetime | None:
+    """A time that a clock may have shown; others, at the ends of the calendar, have no local time to show."""
     try:
-        return datetime.fromisoformat(value) if isinstance(value, str) else None
+        read = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
     except ValueError:
         return None
+    return read if 1970 < read.year < 9999 else None

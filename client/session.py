@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from client.client import Client, Sent
 from client.errors import (
@@ -150,6 +151,11 @@ def table(*columns: str) -> Table:
     for column in columns:
         found.add_column(column, overflow="fold")
     return found
+
+
+def as_written(text: str) -> Text:
+    """A stranger's text as it was written: it is no markup of ours, and says nothing to the terminal."""
+    return Text("".join(each if each.isprintable() else "?" for each in text))
 
 
 def _end(text: str, code: int) -> NoReturn:

@@ -25,6 +25,9 @@ RedemptionState = Literal["claimed", "redeemed", "refused"]
 Fulfilment = Literal["instant", "external"]
 Reply = type[Contract]
 
+PENDING_SHOWN_MAX = 200
+"""An account with more pending operations shows the first: a reply is one message, and nobody reads thousands."""
+
 
 class Query(Contract):
     """A question, answered with a `reply` (or null) by `service`, or by each service where it has none.
@@ -62,7 +65,8 @@ class AccountView(Contract):
     balance: Count
     available: Count
     possible: Count | None
-    pending: tuple[PendingView, ...]
+    pending: tuple[PendingView, ...] = Field(description=f"The first {PENDING_SHOWN_MAX}, in the account's order.")
+    pending_count: Count | None = Field(default=None, description="How many there are in all.")
     now: datetime
 
 

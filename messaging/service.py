@@ -20,6 +20,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts import __version__
+from contracts.amqp import read_whatever_comes
 from contracts.asyncapi import document, page
 from contracts.base import Contract
 from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
@@ -30,7 +31,6 @@ from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, con
 from messaging.consumer import PREFETCH, Consumer
 from messaging.database import READ_S_MAX, engine, is_outage
 from messaging.domain import Answerer, Domain, State
-from messaging.lenient import read_whatever_comes
 from messaging.message import inbox_key
 from messaging.metrics import Metrics
 from messaging.queries import Answering

@@ -44,13 +44,13 @@ class OrderHandlers:
         """Lock and read the orders and items that these messages are about."""
         ids = {each for message in messages if (each := _order_id(message.fact))}
         names = {message.fact.item for message in messages if isinstance(message.fact, PlaceOrder | PutItem)}
-        return await store.load(connection, ids, names)
+        puts = {message.key for message in messages if isinstance(message.fact, PutItem)}
+        return await store.load(connection, ids, names, puts)
 
     def handle(self, state: Orders, message: Message, now: datetime) -> Sequence[Announcement]:
         """Decide one message."""
         if isinstance(message.fact, PutItem):
-            put = message.fact
-            state.items[put.item] = Item(put.item, put.price, put.stock, put.fulfilment)
+            _put(state, message.key, message.fact)
             return []
         order_id = _order_id(message.fact)
         if order_id is None:
@@ -83,6 +83,13 @@ class OrderHandlers:
         name = fact.item if isinstance(fact, PlaceOrder) else order.item
         item = state.items.get(name) if name else None
         return decide(Situation(order, item, now, self._deadline_s, self._ask_again_s), fact)
+
+
+def _put(state: Orders, key: UUID, put: PutItem) -> None:
+    """Set the item, once for each message: again it would bring back what was sold since, and undo later puts."""
+    if key not in state.puts:
+        state.puts.add(key)
+        state.items[put.item] = Item(put.item, put.price, put.stock, put.fulfilment)
 
 
 def _order_id(fact: Fact) -> UUID | None:

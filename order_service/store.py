@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from order_service.order import Item, Order
-from order_service.tables import items, orders
+from order_service.tables import items, orders, puts
 
 _LOCK_ORDERS = text("SELECT * FROM orders WHERE order_id = ANY(:ids) ORDER BY order_id FOR UPDATE").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
@@ -20,20 +20,30 @@ _LOCK_ORDERS = text("SELECT * FROM orders WHERE order_id = ANY(:ids) ORDER BY or
 _LOCK_ITEMS = text("SELECT * FROM items WHERE item = ANY(:names) ORDER BY item FOR UPDATE").bindparams(
     bindparam("names", type_=ARRAY(String))
 )
+_KNOWN_PUTS = text("SELECT message_id FROM puts WHERE message_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
 
 
 @dataclass
 class Orders:
-    """The orders and items that a batch touches: as loaded, and as they are now."""
+    """The orders and items that a batch touches: as loaded, and as they are now.
+
+    `puts`: the messages of the batch that have put an item, before or in it.
+    """
 
     loaded_orders: dict[UUID, Order]
     loaded_items: dict[str, Item]
     orders: dict[UUID, Order]
     items: dict[str, Item]
+    loaded_puts: frozenset[UUID] = frozenset()
+    puts: set[UUID] = field(default_factory=set)
 
 
-async def load(connection: AsyncConnection, order_ids: Collection[UUID], item_names: Collection[str]) -> Orders:
-    """Lock these orders and items, and the items of these orders."""
+async def load(
+    connection: AsyncConnection, order_ids: Collection[UUID], item_names: Collection[str], put_ids: Collection[UUID]
+) -> Orders:
+    """Lock these orders and items, and the items of these orders; find which of these puts are known."""
     rows = await connection.execute(_LOCK_ORDERS, {"ids": sorted(order_ids)})
     found = {row.order_id: order(row) for row in rows}
     names = {*item_names, *(each.item for each in found.values() if each.item)}
@@ -41,7 +51,10 @@ async def load(connection: AsyncConnection, order_ids: Collection[UUID], item_na
     if names:
         rows = await connection.execute(_LOCK_ITEMS, {"names": sorted(names)})
         stocked = {row.item: Item(row.item, row.price, row.stock, row.fulfilment) for row in rows}
-    return Orders(found, stocked, dict(found), dict(stocked))
+    known: frozenset[UUID] = frozenset()
+    if put_ids:
+        known = frozenset((await connection.execute(_KNOWN_PUTS, {"ids": sorted(put_ids)})).scalars())
+    return Orders(found, stocked, dict(found), dict(stocked), known, set(known))
 
 
 async def save(connection: AsyncConnection, state: Orders) -> None:
@@ -50,6 +63,8 @@ async def save(connection: AsyncConnection, state: Orders) -> None:
     What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
     unique key says so, and the batch is decided again on what that one did.
     """
+    if put := [{"message_id": each} for each in sorted(state.puts - state.loaded_puts)]:
+        await connection.execute(insert(puts), put)
     changed = [each for key, each in state.orders.items() if state.loaded_orders.get(key) is not each]
     stocked = [each for key, each in state.items.items() if state.loaded_items.get(key) is not each]
     if added := [_row(each) for each in changed if each.id not in state.loaded_orders]:

@@ -15,6 +15,7 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
+    func,
     text,
 )
 
@@ -33,6 +34,14 @@ items = Table(
     CheckConstraint("stock >= 0", name="items_stock_not_negative"),
     Column("fulfilment", String, nullable=False),
 )
+
+puts = Table(
+    "puts",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("put_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+"""Every message that put an item, for ever: come again, when the inbox has forgotten it, it would undo later ones."""
 
 orders = Table(
     "orders",

@@ -40,12 +40,13 @@ class PromoHandlers:
         facts = [message.fact for message in messages]
         hashes = {self._hash(fact.code) for fact in facts if isinstance(fact, RedeemPromo | PutPromo)}
         uses = {(self._hash(fact.code), fact.account_id) for fact in facts if isinstance(fact, RedeemPromo)}
-        return await store.load(connection, ids, hashes, uses, now)
+        puts = {message.key for message in messages if isinstance(message.fact, PutPromo)}
+        return await store.load(connection, ids, hashes, uses, puts, now)
 
     def handle(self, state: Promos, message: Message, now: datetime) -> Sequence[Announcement]:
         """Decide one message."""
         if isinstance(message.fact, PutPromo):
-            _put(state, message.fact, self._hash(message.fact.code))
+            _put(state, message.key, message.fact, self._hash(message.fact.code))
             return []
         redemption_id = _redemption_id(message.fact)
         if redemption_id is None:
@@ -88,7 +89,11 @@ class PromoHandlers:
         return code_hash(self._code_key, code)
 
 
-def _put(state: Promos, put: PutPromo, named: str) -> None:
+def _put(state: Promos, key: UUID, put: PutPromo, named: str) -> None:
+    """Set the code, once for each message: again it would undo later puts."""
+    if key in state.puts:
+        return
+    state.puts.add(key)
     known = state.codes.get(named)
     uses = known.uses if known else 0
     state.codes[named] = Promo(named, put.effect, put.valid_from, put.valid_until, put.uses_max, uses)

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.commands import Bonus, Multiply, PromoEffect
 from promo_service.promo import MISSES_S, Promo, Redemption
-from promo_service.tables import MISSED, codes, redemptions
+from promo_service.tables import MISSED, codes, puts, redemptions
 
 _LOCK_REDEMPTIONS = text(
     "SELECT * FROM redemptions WHERE redemption_id = ANY(:ids) ORDER BY redemption_id FOR UPDATE"
@@ -31,6 +31,9 @@ _MISSES = text(
     "SELECT account_id, count(*) AS misses FROM redemptions"  # noqa: S608
     f" WHERE account_id = ANY(:accounts) AND {MISSED} AND claimed_at > :since GROUP BY account_id"
 ).bindparams(bindparam("accounts", type_=ARRAY(String)), bindparam("since", type_=DateTime(timezone=True)))
+_KNOWN_PUTS = text("SELECT message_id FROM puts WHERE message_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
 
 
 @dataclass
@@ -38,7 +41,7 @@ class Promos:
     """The codes and redemptions that a batch touches: as loaded, and as they are now.
 
     `holders`: which redemption holds an account's one use of a code. `misses`: codes of an account that were not
-    accepted in the last hour.
+    accepted in the last hour. `puts`: the messages of the batch that have put a code, before or in it.
     """
 
     loaded_redemptions: dict[UUID, Redemption]
@@ -47,6 +50,8 @@ class Promos:
     codes: dict[str, Promo]
     holders: dict[tuple[str, str], UUID]
     misses: dict[str, int] = field(default_factory=dict)
+    loaded_puts: frozenset[UUID] = frozenset()
+    puts: set[UUID] = field(default_factory=set)
 
 
 async def load(
@@ -54,9 +59,11 @@ async def load(
     redemption_ids: Collection[UUID],
     hashes: Collection[str],
     uses: Collection[tuple[str, str]],
+    put_ids: Collection[UUID],
     now: datetime,
 ) -> Promos:
     """Lock these redemptions and codes, and the codes of these redemptions; `uses` are pairs of code and account.
+    Find which of these puts are known.
 
     The statements are the same for codes that are known and for others.
     """
@@ -78,7 +85,10 @@ async def load(
         accounts = sorted({account for _, account in pairs})
         rows = await connection.execute(_MISSES, {"accounts": accounts, "since": since})
         misses = {row.account_id: row.misses for row in rows}
-    return Promos(found, known, dict(found), dict(known), holders, misses)
+    known_puts: frozenset[UUID] = frozenset()
+    if put_ids:
+        known_puts = frozenset((await connection.execute(_KNOWN_PUTS, {"ids": sorted(put_ids)})).scalars())
+    return Promos(found, known, dict(found), dict(known), holders, misses, known_puts, set(known_puts))
 
 
 async def save(connection: AsyncConnection, state: Promos) -> None:
@@ -87,6 +97,8 @@ async def save(connection: AsyncConnection, state: Promos) -> None:
     What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
     unique key says so, and the batch is decided again on what that one did.
     """
+    if put := [{"message_id": each} for each in sorted(state.puts - state.loaded_puts)]:
+        await connection.execute(insert(puts), put)
     changed = [each for key, each in state.redemptions.items() if state.loaded_redemptions.get(key) is not each]
     changed.sort(key=lambda each: each.state != "refused")
     priced = [each for key, each in state.codes.items() if state.loaded_codes.get(key) is not each]

@@ -14,6 +14,7 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
+    func,
     text,
 )
 
@@ -39,6 +40,14 @@ codes = Table(
     CheckConstraint("uses >= 0", name="codes_uses_not_negative"),
 )
 """Promo codes, by their hash alone. `size`: the factor of a multiply, the coins of a bonus."""
+
+puts = Table(
+    "puts",
+    metadata,
+    Column("message_id", Uuid, primary_key=True),
+    Column("put_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
+)
+"""Every message that put a code, for ever: come again, when the inbox has forgotten it, it would undo later ones."""
 
 redemptions = Table(
     "redemptions",

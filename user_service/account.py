@@ -6,7 +6,7 @@ then it waits.* Those ways are bounded by an interval of balances, which is walk
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -90,17 +90,25 @@ def waits_for(account: Account, operation_id: UUID) -> tuple[tuple[UUID, ...], d
     No latest time is known (None) where it has no deadline of its own and something before it has none either: one
     that is only named may yet arrive, as a reservation that holds for long.
     """
+    for position, (operation, ahead, until) in enumerate(waits(account)):
+        if operation.id == operation_id:
+            return tuple(ahead), until, position
+    raise KeyError(operation_id)
+
+
+def waits(account: Account) -> Iterator[tuple[Operation, Sequence[UUID], datetime | None]]:
+    """What `waits_for` says of each operation of the log, in its order and in one pass.
+
+    The open operations before it are a list that grows as the pass goes on: copy what is to be kept of it.
+    """
     ahead: list[UUID] = []
     latest = datetime.min.replace(tzinfo=UTC)
-    for position, operation in enumerate(account.log):
-        own = operation.deadline or _NEVER
-        if operation.id == operation_id:
-            until = min(latest, own)
-            return tuple(ahead), None if until == _NEVER else until, position
+    for operation in account.log:
+        until = min(latest, operation.deadline or _NEVER)
+        yield operation, ahead, None if until == _NEVER else until
         if operation.is_open:
             ahead.append(operation.id)
             latest = max(latest, _settled_by(operation, latest))
-    raise KeyError(operation_id)
 
 
 def _settled_by(operation: Operation, answered_by: datetime) -> datetime:

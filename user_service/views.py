@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from itertools import islice
+from uuid import UUID
 
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -10,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contracts.base import Contract
 from contracts.events import WAITS_FOR_MAX
 from contracts.queries import (
+    PENDING_SHOWN_MAX,
     AccountView,
     HistoryView,
     LedgerView,
@@ -22,7 +26,7 @@ from contracts.queries import (
 )
 from messaging.domain import Answerer
 from user_service import store
-from user_service.account import Account, bounds, pass_time, waits_for
+from user_service.account import Account, bounds, pass_time, waits
 from user_service.operation import UNBOUNDED, Operation
 from user_service.tables import ledger
 
@@ -34,14 +38,19 @@ async def show_account(connection: AsyncConnection, query: Query) -> Contract | 
     account = await store.read(connection, query.account_id)
     if not account.opened:
         return None
-    account = pass_time(account, now).account
+    return account_view(pass_time(account, now).account, now)
+
+
+def account_view(account: Account, now: datetime) -> AccountView:
+    """The account as it is told. Its cost and its size are bounded by the log's length and by `PENDING_SHOWN_MAX`."""
     interval = bounds(account)
     return AccountView(
         account_id=account.id,
         balance=account.balance,
         available=interval.low,
         possible=interval.high if interval.high < UNBOUNDED // 2 else None,
-        pending=tuple(_pending(account, operation) for operation in account.log),
+        pending=tuple(_pending(*each) for each in islice(waits(account), PENDING_SHOWN_MAX)),
+        pending_count=len(account.log),
         now=now,
     )
 
@@ -99,9 +108,8 @@ async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
     }
 
 
-def _pending(account: Account, operation: Operation) -> PendingView:
-    waits = operation.state == "waiting"
-    ahead, until, _ = waits_for(account, operation.id)
+def _pending(operation: Operation, ahead: Sequence[UUID], until: datetime | None) -> PendingView:
+    is_waiting = operation.state == "waiting"
     return PendingView(
         operation_id=operation.id,
         kind=operation.kind,
@@ -109,8 +117,8 @@ def _pending(account: Account, operation: Operation) -> PendingView:
         amount=_amount(operation),
         factor=operation.size if operation.kind == "multiply" else None,
         deadline=operation.deadline,
-        waits_for=ahead[:WAITS_FOR_MAX] if waits else (),
-        waits_until=until if waits else None,
+        waits_for=tuple(ahead[:WAITS_FOR_MAX]) if is_waiting else (),
+        waits_until=until if is_waiting else None,
     )
 
 

@@ -165,6 +165,24 @@ def test_a_letter_that_no_service_takes() -> None:
     assert found.key == letter("", _Delivery(b"not json", routing_key="account.close").as_message()).key
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-death": ["never"]},
+        {"x-death": [{"routing-keys": 7, "time": "once", "reason": {}}]},
+        {"x-death": {}},
+        {"parked_at": "0001-01-01T00:00:00"},
+        {"parked_at": "9999-12-31T23:59:59+00:00"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("service", ["user_service", ""])
+def test_a_letter_with_headers_that_make_no_sense_is_a_letter(service: str, headers: dict[str, object]) -> None:
+    """A command that no service takes keeps its sender's headers as they are."""
+    found = letter(service, _Delivery(b"{}", headers=headers).as_message())
+    assert (found.at, found.body) == (None, b"{}")
+
+
 def test_an_account_says_what_waits_for_what_and_how_long_at_most(tmp_path: Path) -> None:
     from rich.console import Console
 
@@ -185,3 +203,19 @@ def test_an_account_says_what_waits_for_what_and_how_long_at_most(tmp_path: Path
     assert "available 30 (surely)" in lines
     assert f"{A} reserve 20 reserved its order's end 60 s" in lines
     assert f"{B} multiply x2 waiting reserve 20 aaaaaaaa 60 s" in lines
+
+
+def test_an_account_says_how_many_more_are_pending(tmp_path: Path) -> None:
+    from rich.console import Console
+
+    named = PendingView(
+        operation_id=A, kind=None, state="named", amount=None, factor=None, deadline=AT, waits_for=(), waits_until=None
+    )
+    view = AccountView(account_id="alice", balance=5, available=0, possible=None, pending=(named,), now=AT)
+    said = {}
+    for count in (None, 1, 1000):
+        console = Console(record=True, width=150, file=(tmp_path / "out").open("w"))
+        render_account(console, view.model_copy(update={"pending_count": count}))
+        said[count] = console.export_text()
+    assert "and 999 more" in said[1000]
+    assert " more" not in said[1] + said[None], "an older service does not say how many there are"

@@ -112,3 +112,37 @@ async def test_a_redemption_takes_one_use(site: Site, probe: Probe) -> None:
     assert len({each.id for each in probe.announced(PromoClaimed, redemption_id)}) == 1
     assert await value(site, "promo_service", "SELECT uses FROM codes WHERE code_hash = :c", c=kept_as(site, code)) == 1
     assert [each.added for each in await rows(site, "promo_service", "SELECT added FROM redemptions")] == [9]
+
+
+@pytest.mark.usefixtures("orders")
+async def test_an_item_is_put_once_by_a_message_that_the_inbox_has_forgotten(site: Site, probe: Probe) -> None:
+    item, message_id = f"item-{uuid4()}", uuid4()
+    first, second = PutItem(item=item, price=5, stock=3), PutItem(item=item, price=50, stock=0)
+    await probe.send(first, id=message_id)
+    await probe.send(second)
+    await probe.fence("order_service")
+    await rows(site, "order_service", "DELETE FROM inbox")
+    await probe.send(first, id=message_id)
+    await probe.fence("order_service")
+    kept = "SELECT price, stock FROM items WHERE item = :i"
+    assert [tuple(each) for each in await rows(site, "order_service", kept, i=item)] == [(50, 0)]
+    await probe.send(first)
+    await probe.fence("order_service")
+    assert [tuple(each) for each in await rows(site, "order_service", kept, i=item)] == [(5, 3)]
+
+
+@pytest.mark.usefixtures("promos")
+async def test_a_code_is_put_once_by_a_message_that_the_inbox_has_forgotten(site: Site, probe: Probe) -> None:
+    code, message_id = f"code-{uuid4()}", uuid4()
+    first, second = PutPromo(code=code, effect=Multiply(factor=9)), PutPromo(code=code, effect=Multiply(factor=2))
+    await probe.send(first, id=message_id)
+    await probe.send(second)
+    await probe.fence("promo_service")
+    await rows(site, "promo_service", "DELETE FROM inbox")
+    await probe.send(first, id=message_id)
+    await probe.fence("promo_service")
+    size = "SELECT size FROM codes WHERE code_hash = :c"
+    assert await value(site, "promo_service", size, c=kept_as(site, code)) == 2
+    await probe.send(first)
+    await probe.fence("promo_service")
+    assert await value(site, "promo_service", size, c=kept_as(site, code)) == 9

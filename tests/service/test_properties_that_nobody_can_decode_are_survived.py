@@ -2,74 +2,23 @@
 
 from __future__ import annotations
 
-import struct
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from aio_pika.abc import AbstractChannel
-from pamqp.commands import Basic
 from structlog.testing import capture_logs
 
 from contracts.commands import CreditAccount
-from contracts.envelope import SINGLE
 from contracts.events import CoinsCredited
 from contracts.queries import ShowAccount
 from contracts.topology import QUERIES_EXCHANGE
 from local.site import Site
 from messaging.connection import is_consuming
+from messaging.queries import Answering
 from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
+from tests.service.raw import REPLY_TO, UNREADABLE, Raw, publish_raw, short
 from tests.service.sites import Instance, until, value
-
-CONTENT_TYPE, HEADERS, CORRELATION_ID, REPLY_TO, TIMESTAMP, USER_ID = (
-    Basic.Properties.flags[name]
-    for name in ("content_type", "headers", "correlation_id", "reply_to", "timestamp", "user_id")
-)
-DEPTH = 3000
-"""Tables within tables: deeper than Python recurses, and still within one frame."""
-
-
-def _short(text: bytes) -> bytes:
-    return struct.pack("B", len(text)) + text
-
-
-def _deep() -> bytes:
-    entry = _short(b"k") + b"V"
-    for _ in range(DEPTH):
-        entry = _short(b"k") + b"F" + struct.pack(">I", len(entry)) + entry
-    return struct.pack(">I", len(entry)) + entry
-
-
-TYPE = _short(SINGLE.encode())
-UNREADABLE: dict[str, tuple[int, bytes, bytes]] = {
-    "a time beyond the year 9999": (CONTENT_TYPE | TIMESTAMP, TYPE, struct.pack(">Q", 10**17)),
-    "a content type that is not UTF-8": (CONTENT_TYPE, _short(b"\xff\xfe\xfd"), b""),
-    "headers nested too deep": (CONTENT_TYPE | HEADERS, TYPE + _deep(), b""),
-    "a header name that is not UTF-8": (
-        CONTENT_TYPE | HEADERS,
-        TYPE + struct.pack(">I", 3) + _short(b"\xff") + b"V",
-        b"",
-    ),
-}
-"""Flags, and the bytes of the properties that come before and after `reply_to` in the frame."""
-
-
-class Raw(Basic.Properties):
-    """Properties that travel as these bytes, whatever they mean."""
-
-    def __init__(self, flags: int, content: bytes) -> None:
-        super().__init__()
-        self.sent = struct.pack(">H", flags) + content
-
-    def marshal(self) -> bytes:
-        """The bytes as they were given."""
-        return self.sent
-
-
-async def _publish(channel: AbstractChannel, exchange: str, key: str, body: bytes, properties: Raw) -> None:
-    underlay = await channel.get_underlay_channel()
-    await underlay.basic_publish(body, exchange=exchange, routing_key=key, properties=properties, mandatory=True)
 
 
 async def _consuming(instance: Instance) -> list[tuple[str, Any]]:
@@ -89,7 +38,7 @@ async def test_a_message_is_parked_and_the_next_is_handled(
     credit_id, next_id = uuid4(), uuid4()
     body = envelope(CreditAccount(credit_id=credit_id, account_id=account, amount=5)).model_dump_json().encode()
     channel = await probe.channel("client")
-    await _publish(channel, "commands", CreditAccount.type, body, Raw(flags, ahead + behind))
+    await publish_raw(channel, "commands", CreditAccount.type, body, Raw(flags, ahead + behind))
     assert "content_type" in (await probe.park("user_service.dead", str(credit_id))).reason
     await probe.send(CreditAccount(credit_id=next_id, account_id=account, amount=7))
     await probe.hear(CoinsCredited, next_id)
@@ -102,10 +51,10 @@ async def test_a_message_is_parked_and_the_next_is_handled(
 async def test_a_question_is_not_answered_and_the_next_is(site: Site, probe: Probe, users: Instance, name: str) -> None:
     before = await _consuming(users)
     flags, ahead, behind = UNREADABLE[name]
-    properties = Raw(flags | REPLY_TO, ahead + _short(probe._reply_to.encode()) + behind)
+    properties = Raw(flags | REPLY_TO, ahead + short(probe._reply_to.encode()) + behind)
     body = ShowAccount(account_id="somebody").model_dump_json().encode()
     with capture_logs() as logs:
-        await _publish(await probe.channel("client"), QUERIES_EXCHANGE, ShowAccount.type, body, properties)
+        await publish_raw(await probe.channel("client"), QUERIES_EXCHANGE, ShowAccount.type, body, properties)
         warned = "question without its own reply queue"
         await until(lambda: [line for line in logs if line["event"] == warned], "it is turned down")
     assert (await probe.ask(ShowAccount(account_id="never-opened"))) == {"answer": None}
@@ -113,17 +62,32 @@ async def test_a_question_is_not_answered_and_the_next_is(site: Site, probe: Pro
     assert await _consuming(users) == before
 
 
-async def test_questions_whose_answers_cannot_be_sent_keep_nobody_from_asking(probe: Probe, users: Instance) -> None:
-    """An id that is not UTF-8 is longer than AMQP's fields once it is text. More such questions than are handed out."""
-    before = await _consuming(users)
-    names = _short(b"\xff" * 200) + _short(probe._reply_to.encode()) + _short(b"client")
-    body = ShowAccount(account_id="somebody").model_dump_json().encode()
-    with capture_logs() as logs:
-        for _ in range(25):
-            properties = Raw(CORRELATION_ID | REPLY_TO | USER_ID, names)
-            await _publish(await probe.channel("client"), QUERIES_EXCHANGE, ShowAccount.type, body, properties)
-        assert (await probe.ask(ShowAccount(account_id="never-opened"))) == {"answer": None}
-    assert len([line for line in logs if line["event"] == "answer cannot be sent"]) == 25
+async def test_questions_whose_answers_cannot_be_sent_keep_nobody_from_asking(
+    probe: Probe, users: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More of them than are handed out before an acknowledgement."""
+    before, reply = await _consuming(users), Answering._reply
+    failed = 0
+
+    async def fails(self: Answering, request: Any, reply_to: str) -> None:
+        nonlocal failed
+        if b"somebody" in request.body:
+            failed += 1
+            raise TypeError("string exceeds maximum length of 255 bytes")
+        await reply(self, request, reply_to)
+
+    monkeypatch.setattr(Answering, "_reply", fails)
+    for _ in range(25):
+        await probe.publish(
+            "client",
+            QUERIES_EXCHANGE,
+            ShowAccount.type,
+            ShowAccount(account_id="somebody").model_dump_json().encode(),
+            reply_to=probe._reply_to,
+            user_id="client",
+        )
+    assert (await probe.ask(ShowAccount(account_id="never-opened"))) == {"answer": None}
+    assert failed == 25
     assert await _consuming(users) == before
 
 

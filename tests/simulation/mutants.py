@@ -14,7 +14,7 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Fact
-from contracts.commands import CancelOrder, FulfilmentAccepted, PlaceOrder
+from contracts.commands import CancelOrder, FulfilmentAccepted, PlaceOrder, PutItem
 from contracts.events import (
     CancelRefused,
     CoinsCaptured,
@@ -25,7 +25,9 @@ from contracts.events import (
     OrderFailed,
 )
 from messaging.message import Announcement
+from order_service import handlers as order_handlers
 from order_service import order as orders
+from order_service.store import Orders
 from promo_service import promo as promos
 from tests.simulation.memory import MemoryNode
 from tests.simulation.outbox import Outbox
@@ -666,6 +668,17 @@ def limited_codes_are_never_accepted(patch: pytest.MonkeyPatch) -> None:
         return "used_up" if at.promo and at.promo.uses_max is not None else why_not(at)
 
     patch.setattr(promos, "_why_not", broken)
+
+
+def put_acts_again(patch: pytest.MonkeyPatch) -> None:
+    """An item is put once more by a message that the inbox has forgotten, with the stock that it had then."""
+    put = order_handlers._put
+
+    def broken(state: Orders, key: UUID, fact: PutItem) -> None:
+        state.puts.discard(key)
+        put(state, key, fact)
+
+    patch.setattr(order_handlers, "_put", broken)
 
 
 def broken_rules() -> list[Break]:

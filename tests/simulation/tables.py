@@ -85,6 +85,7 @@ class OrderTables:
     def __init__(self) -> None:
         self.orders: dict[UUID, Order] = {}
         self.items: dict[str, Item] = {}
+        self.puts: set[UUID] = set()
 
     def load(self, messages: Sequence[Message]) -> Orders:
         ids = {each for message in messages if (each := _order_id(message.fact))}
@@ -92,11 +93,13 @@ class OrderTables:
         names = {message.fact.item for message in messages if isinstance(message.fact, PlaceOrder | PutItem)}
         names |= {each.item for each in orders.values() if each.item}
         items = {each: self.items[each] for each in names if each in self.items}
-        return Orders(orders, items, dict(orders), dict(items))
+        puts = _known(self.puts, messages, PutItem)
+        return Orders(orders, items, dict(orders), dict(items), puts, set(puts))
 
     def commit(self, state: Orders) -> None:
         self.orders.update(state.orders)
         self.items.update(state.items)
+        self.puts |= state.puts
 
     def due(self, now: datetime) -> Sequence[Fact]:
         orders = self.orders.values()
@@ -127,6 +130,7 @@ class PromoTables:
     def __init__(self) -> None:
         self.codes: dict[str, Promo] = {}
         self.redemptions: dict[UUID, Redemption] = {}
+        self.puts: set[UUID] = set()
 
     def load(self, messages: Sequence[Message]) -> Promos:
         facts = [message.fact for message in messages]
@@ -141,11 +145,13 @@ class PromoTables:
             for each in self.redemptions.values()
             if each.state != "refused" and (use := (each.code_hash, each.account_id)) in uses
         }
-        return Promos(redemptions, codes, dict(redemptions), dict(codes), holders)
+        puts = _known(self.puts, messages, PutPromo)
+        return Promos(redemptions, codes, dict(redemptions), dict(codes), holders, {}, puts, set(puts))
 
     def commit(self, state: Promos) -> None:
         self.codes.update(state.codes)
         self.redemptions.update(state.redemptions)
+        self.puts |= state.puts
 
     def due(self, now: datetime) -> Sequence[Fact]:
         redemptions = self.redemptions.values()
@@ -163,6 +169,10 @@ class PromoTables:
             tuple(CodeRow(each.code_hash, each.uses) for each in self.codes.values()),
             tuple(_redemption_row(each) for each in self.redemptions.values()),
         )
+
+
+def _known(puts: set[UUID], messages: Sequence[Message], kind: type[Fact]) -> frozenset[UUID]:
+    return frozenset(each.key for each in messages if isinstance(each.fact, kind) and each.key in puts)
 
 
 def _redemption_row(redemption: Redemption) -> RedemptionRow:

@@ -14,7 +14,6 @@ from typing import Any
 from uuid import UUID
 
 from contracts.base import Fact, Service
-from contracts.commands import PutItem, PutPromo
 from contracts.topology import SERVICES, bindings, inbox_queue
 from messaging.checkpoints import STEPS, Checkpoint
 from messaging.service import CLOCK_S
@@ -166,6 +165,8 @@ class World:
             batch = [Delivery(Parcel(each.exchange, each.type, (Event(self.draw_id(), each),))) for each in some]
             if batch:
                 await process.node.handle(batch, self.now(process), _nothing)
+            if self._has("replay"):
+                process.past += [each.parcel for each in batch]
             while await process.node.relay(self._heard_by_nobody, self.now(process), _nothing):
                 pass
 
@@ -208,8 +209,7 @@ class World:
         """The inbox has forgotten all of it, and some of it comes again."""
         if self.calm:
             return
-        parcels = [each for each in process.past if not isinstance(each.events[0].fact, PutItem | PutPromo)]
-        if parcels:
+        if parcels := process.past:
             self.history.happened("replay")
             await process.node.forget()
             for parcel in self._rng.sample(parcels, min(len(parcels), self._rng.randint(1, 3))):
