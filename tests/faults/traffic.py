@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Self, TypeVar
@@ -17,11 +18,13 @@ from uuid import UUID, uuid4
 
 import aio_pika
 
+from client.audit import read
 from client.client import Client
 from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
 from contracts.commands import Bonus, Multiply
 from contracts.envelope import Envelope, encode
+from tests.faults.heard import Heard, unheard
 from tests.faults.shopper import Ending, Shopper
 from tests.faults.stage import Stage
 from tests.faults.verdict import findings
@@ -33,8 +36,20 @@ DEADLINE_S_MAX = 8.0
 GRACE_S = 10.0
 """How long after its deadline a saga may still be open once the fault is over."""
 SEND_S_MAX = 15.0
+HEAR_S_MAX = 90.0
+"""For tens of thousands of announcements, on a busy machine."""
 PAUSE_S = 0.05
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    """Raises `AssertionError` that says what did not come about in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
 @dataclass(frozen=True)
@@ -67,6 +82,7 @@ class Traffic:
         self.name = f"t{uuid4().hex[:8]}"
         self.client = Client(self.stage.env["HOLDFAST_AMQP_URL"], name="traffic")
         self.operator = Client(self.stage.env["HOLDFAST_OPERATOR_AMQP_URL"], name="traffic operator")
+        self.heard = Heard(self.operator.connection, f"{self.name}-")
         self._numbers = count(1)
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,7 +98,9 @@ class Traffic:
         return self.name.encode() in body or any(each in self.told or each in self.open for each in ids)
 
     async def __aenter__(self) -> Self:
-        """Fill the shop and let the first shoppers in."""
+        """Listen, fill the shop and let the first shoppers in."""
+        async with within(HEAR_S_MAX, "the broker keeps what is announced"):
+            await self.until_confirmed(self.heard.begin)
         self.shop = await self._fill()
         self._tasks = [asyncio.create_task(self._queue()) for _ in range(self.shoppers)]
         return self
@@ -91,6 +109,7 @@ class Traffic:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.heard.forget()
         await self.client.connection.close()
         await self.operator.connection.close()
 
@@ -123,8 +142,16 @@ class Traffic:
         found += [f"shoppers wait after {settled_s:.0f} s" for task in self._tasks if not task.done()]
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
         found += self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
+        found += await self._unheard()
         print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
         assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
+
+    async def _unheard(self) -> list[str]:
+        """What the announcements leave out or say otherwise, once the services have nothing left to announce."""
+        async with within(HEAR_S_MAX, "all that was announced is heard"):
+            await self.until_confirmed(self.heard.catch_up)
+        books = await read(self.stage.env["HOLDFAST_AUDIT_DATABASE_URL"])
+        return list(unheard(self.heard.endings, self.told, books, f"{self.name}-"))
 
     async def fence(self) -> None:
         """Return once each service has handled all that was published to it before this."""
