@@ -14,7 +14,7 @@ from local.parts import Parts
 from tests.evidence import record
 from tests.faults.detour import Detour, through
 from tests.faults.proxy import COMMITTED, CONFIRM, Direction, Proxy
-from tests.faults.traffic import DEADLINE_S_MAX, GRACE_S, Traffic
+from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.service.sites import until
 
 Part = Literal["broker", "postgres"]
@@ -77,7 +77,7 @@ async def test_what_connections_carry_is_lost_without_an_end(
         await traffic.reaches(AT_WORK)
         silent_s = asyncio.get_running_loop().time() - began
         record(f"half-open, {part}, {' and '.join(directions)} lost: at work again after", f"{silent_s:.1f} s")
-        assert silent_s < DEADLINE_S_MAX + GRACE_S
+        assert silent_s < SAGA_S_MAX
         await traffic.settled(f"{part}: half-open, {' and '.join(directions)} lost")
 
 

@@ -11,13 +11,14 @@ from client.audit_rows import Books, OrderRow, Users
 from tests.faults.heard import unheard
 from tests.faults.shopper import Ending
 from tests.faults.stage import Stage
-from tests.faults.traffic import Traffic
+from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.service.sites import rows
 
 
 async def test_without_a_fault_nothing_is_found(stage: Stage) -> None:
     async with Traffic(stage, seed=1) as traffic:
-        await traffic.reaches(100)
+        # Eight at a time end some seven sagas each: two rounds, and one to spare.
+        await traffic.reaches(100, within_s=3 * SAGA_S_MAX)
         await traffic.settled("no fault")
     assert {ending.state for ending in traffic.told.values()} >= {
         "credited",

@@ -35,6 +35,8 @@ DEADLINE_S_MAX = 8.0
 """No saga of this traffic is to end later than this, if all is well."""
 GRACE_S = 10.0
 """How long after its deadline a saga may still be open once the fault is over."""
+SAGA_S_MAX = DEADLINE_S_MAX + GRACE_S
+"""Once a fault is over, no saga of this traffic is open for longer than this."""
 SEND_S_MAX = 15.0
 HEAR_S_MAX = 90.0
 """For tens of thousands of announcements, on a busy machine."""
@@ -113,21 +115,29 @@ class Traffic:
         await self.client.connection.close()
         await self.operator.connection.close()
 
-    async def reaches(self, sagas: int, within_s: float = 120.0) -> None:
-        """Return once this many more sagas have ended, so that a fault finds the system at work."""
+    async def reaches(self, sagas: int, within_s: float = SAGA_S_MAX) -> None:
+        """Return once this many more sagas have ended, so that a fault finds the system at work.
+
+        The time is what a system that is whole may take for any saga. A caller whose fault is not over yet, or who
+        waits for more sagas than shoppers finish in that time, gives a larger one.
+        """
         goal = len(self.told) + sagas
-        async with asyncio.timeout(within_s):
-            while len(self.told) < goal:
-                for task in self._tasks:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(PAUSE_S)
+        try:
+            async with asyncio.timeout(within_s):
+                while len(self.told) < goal:
+                    for task in self._tasks:
+                        if task.done():
+                            task.result()
+                    await asyncio.sleep(PAUSE_S)
+        except TimeoutError:
+            ended = sagas - goal + len(self.told)
+            raise AssertionError(f"not within {within_s:g} s: {sagas} more sagas end; {ended} did") from None
 
     async def ended(self) -> float:
         """Let nobody else in; returns after how many seconds the last shopper was done, or should have been."""
         began = asyncio.get_running_loop().time()
         self._closing = True
-        await asyncio.wait(self._tasks, timeout=DEADLINE_S_MAX + GRACE_S)
+        await asyncio.wait(self._tasks, timeout=SAGA_S_MAX)
         return asyncio.get_running_loop().time() - began
 
     async def settled(self, fault: str, strangers: bool = False) -> None:
