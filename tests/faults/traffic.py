@@ -24,6 +24,7 @@ from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
 from contracts.commands import Bonus, Multiply
 from contracts.envelope import Envelope, encode
+from tests.faults import latecomer
 from tests.faults.heard import Heard, unheard
 from tests.faults.shopper import Ending, Shopper
 from tests.faults.stage import Stage
@@ -56,9 +57,13 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
 
 @dataclass(frozen=True)
 class Shop:
-    """What shoppers find: an item that never sells out, one that does, one that is made to order, and codes."""
+    """What shoppers find: an item that never sells out, one that does, one that is made to order, and codes.
+
+    `price`: of the item that never sells out, in coins. The first code doubles, and can be used without end.
+    """
 
     plenty: str
+    price: int
     scarce: str
     to_order: str
     codes: tuple[str, ...]
@@ -141,17 +146,19 @@ class Traffic:
         return asyncio.get_running_loop().time() - began
 
     async def settled(self, fault: str, strangers: bool = False) -> None:
-        """The fault is over, and nobody touches the system: every saga ends in time, and nothing is found wrong.
+        """The fault is over, and nobody touches the system: every saga ends in time, whoever comes then is served, and
+        nothing is found wrong.
 
         Prints what was done, and fails with all that is found. Where `strangers` sent messages too, only dead letters
         of this traffic count.
         """
         among = self.name if strangers else ""
         settled_s = await self.ended()
+        unserved = await latecomer.unserved(self, SAGA_S_MAX)
         found = [f"{what} {saga} is still open" for saga, what in self.open.items()]
         found += [f"shoppers wait after {settled_s:.0f} s" for task in self._tasks if not task.done()]
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
-        found += self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
+        found += unserved + self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
         found += await self._unheard()
         print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
         assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
@@ -163,10 +170,11 @@ class Traffic:
         books = await read(self.stage.env["HOLDFAST_AUDIT_DATABASE_URL"])
         return list(unheard(self.heard.endings, self.told, books, f"{self.name}-"))
 
-    async def fence(self) -> None:
+    async def fence(self, within_s: float = SAGA_S_MAX) -> None:
         """Return once each service has handled all that was published to it before this."""
-        self.shop = await self._fill()
-        await self.client.outcome(await self.client.open_account(f"{self.name}-fence"))
+        async with within(within_s, "each service handles what was published to it"):
+            self.shop = await self._fill()
+            await self.client.outcome(await self.client.open_account(f"{self.name}-fence"))
 
     async def until_confirmed(self, send: Callable[[], Awaitable[Done]]) -> Done:
         """Send until the broker confirms; commands carry their own ids, so that sending again does nothing again."""
@@ -198,12 +206,13 @@ class Traffic:
     async def _fill(self) -> Shop:
         items = Shop(
             f"{self.name}-plenty",
+            7,
             f"{self.name}-scarce",
             f"{self.name}-to-order",
             tuple(f"{self.name}-{code}" for code in ("double", "triple", "bonus", "few")),
         )
         puts = [
-            await self.operator.put_item(items.plenty, 7, 1_000_000),
+            await self.operator.put_item(items.plenty, items.price, 1_000_000),
             await self.operator.put_item(items.scarce, 5, 30),
             await self.operator.put_item(items.to_order, 11, fulfilment="external"),
             await self.operator.put_promo(items.codes[0], Multiply(factor=2)),
