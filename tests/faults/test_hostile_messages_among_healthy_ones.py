@@ -29,7 +29,7 @@ async def test_nobody_dies_nobody_waits_and_nothing_is_lost(stage: Stage) -> Non
         for first in range(FIRST, FIRST + COUNT, TOGETHER):
             messages = [hostile(seed) for seed in range(first, min(first + TOGETHER, FIRST + COUNT))]
             await send(stage.site, messages)
-            await traffic.reaches(1)
+            await traffic.reaches(traffic.shoppers)
             await traffic.fence()
             assert await unaccounted(stage.site, messages) == []
             wanted = set().union(*(each.letters() for each in messages))
