@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -14,24 +14,43 @@ from contracts.topology import SERVICES
 from tests.faults.detour import Detour
 from tests.faults.operating import alarmed
 from tests.faults.proxy import COMMITTED, CONFIRM, Proxy
-from tests.faults.traffic import Traffic
+from tests.faults.replicas import both_work
+from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.faults.villain import clear
 from tests.hostile import hostile
 from tests.hostile.sending import send, unaccounted
 from tests.service.sites import rows, until
 
 BURST = 100
+FOUND_OUT_S_MAX = 16.0
+"""How long a service may hang on a connection that carries nothing: see `HEARTBEAT_S` in messaging/settings.py."""
 STILL_S = (1.0, 9.0)
 """How long a service stands still, or the broker has an alarm."""
 
 
+class Deck:
+    """The order of the kinds of fault: shuffled by the seed, and each comes once before any comes again."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = random.Random(seed)
+        self._left: list[str] = []
+
+    def deal(self, kinds: Collection[str]) -> str:
+        """The next kind; of all of them once none is left."""
+        self._left = self._left or self._random.sample(sorted(kinds), len(kinds))
+        return self._left.pop()
+
+
 @dataclass
 class Mischief:
-    """Faults drawn from `seed`. `done` counts each kind; `wrong` is what was found on the way."""
+    """Faults of the kinds that `deck` deals, and drawn from `seed` apart from that. `done` counts each kind; `wrong` is
+    what was found on the way.
+    """
 
     stage: Detour
     traffic: Traffic
     seed: int
+    deck: Deck
     done: dict[str, int] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
 
@@ -41,21 +60,21 @@ class Mischief:
 
     async def one(self) -> str:
         """Do the next thing. Returns its name."""
-        kinds: tuple[tuple[str, int, Callable[[], Awaitable[None]]], ...] = (
-            ("service killed", 4, self._kill),
-            ("broker killed", 1, self._kill_broker),
-            ("postgres killed", 2, self._kill_postgres),
-            ("service stood still", 2, self._pause),
-            ("connections reset", 4, self._reset),
-            ("connection cut before its answer", 4, self._cut),
-            ("half-open connections", 1, self._lose),
-            ("memory alarm", 1, self._alarm),
-            ("hostile burst", 2, self._burst),
-            ("started twice", 2, self._double),
-            ("inbox emptied", 2, self._forget),
-        )
-        ((name, _, do),) = self._random.choices(kinds, [weight for _, weight, _ in kinds])
-        await do()
+        do: Mapping[str, Callable[[], Awaitable[None]]] = {
+            "service killed": self._kill,
+            "broker killed": self._kill_broker,
+            "postgres killed": self._kill_postgres,
+            "service stood still": self._pause,
+            "connections reset": self._reset,
+            "connection cut before its answer": self._cut,
+            "half-open connections": self._lose,
+            "memory alarm": self._alarm,
+            "hostile burst": self._burst,
+            "started twice": self._double,
+            "inbox emptied": self._forget,
+        }
+        name = self.deck.deal(do)
+        await do[name]()
         self.done[name] = self.done.get(name, 0) + 1
         return name
 
@@ -66,9 +85,7 @@ class Mischief:
         return self._random.choice((self.stage.broker, self.stage.postgres))
 
     async def _kill(self) -> None:
-        name = self._service()
-        await self.stage.kill(name)
-        await self.stage.start(name)
+        await self._kill_and_start(self._service())
 
     async def _kill_broker(self) -> None:
         broker = self.stage.parts.broker
@@ -99,7 +116,14 @@ class Mischief:
             await until(partial(_has_cut, proxy, due), "a connection is cut before its answer")
 
     async def _lose(self) -> None:
-        self._proxy().lose()
+        """Over when the services have found out by themselves. Answers may be under way to each shopper when it begins:
+        one more than these has come through since.
+        """
+        proxy = self._proxy()
+        dropped = proxy.dropped
+        proxy.lose()
+        await until(lambda: proxy.dropped > dropped, "something is lost")
+        await self.traffic.reaches(self.traffic.shoppers + 1, FOUND_OUT_S_MAX + SAGA_S_MAX)
 
     async def _alarm(self) -> None:
         async with alarmed(self.stage.parts.broker):
@@ -119,11 +143,12 @@ class Mischief:
         second = self.stage.instance(name, 2)
         await asyncio.to_thread(second.start)
         try:
-            await self._kill_one(name)
+            await both_work(self.traffic.client, name, (self.stage.services[name], second))
+            await self._kill_and_start(name)
         finally:
             await asyncio.to_thread(second.kill)
 
-    async def _kill_one(self, name: Name) -> None:
+    async def _kill_and_start(self, name: Name) -> None:
         await self.stage.kill(name)
         await self.stage.start(name)
 

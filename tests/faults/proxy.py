@@ -57,6 +57,8 @@ class Proxy:
         """How long each piece is held back on its way."""
         self.cuts = 0
         """Connections that were cut because of what they carried."""
+        self.dropped = 0
+        """Bytes that were lost without an end."""
 
     @property
     def address(self) -> str:
@@ -160,6 +162,7 @@ class Proxy:
             if self.delay_s:
                 await asyncio.sleep(self.delay_s)
             if direction in link.loses:
+                self.dropped += len(piece)
                 continue
             if direction == "to client" and self._cut_before and self._cut_before in piece:
                 self._cut_before = None

@@ -32,10 +32,11 @@ WAIT_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a saga ended, as its account's owner was told: the state of its order, redemption or credit, and the coins
-    that it added.
+    """How a saga ended, as its account's owner was told. `what`: credit, order or redemption. `state`: of that.
+    `added`: the coins that it added.
     """
 
+    what: str
     account: str
     state: str
     added: int
@@ -197,8 +198,7 @@ class Shopper:
         return await wait(WAIT_S)
 
     def _end(self, saga: UUID, state: str, added: int) -> None:
-        del self._traffic.open[saga]
-        self._traffic.told[saga] = Ending(self.account, state, added)
+        self._traffic.told[saga] = Ending(self._traffic.open.pop(saga), self.account, state, added)
 
     async def _expect(self, balance: int) -> None:
         """An operation may still be pending for as long as the end of its saga is on its way."""

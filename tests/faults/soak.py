@@ -20,7 +20,7 @@ from local.sources import PROJECT
 from provision import secrets
 from tests.evidence import record
 from tests.faults.detour import Detour
-from tests.faults.mischief import Mischief
+from tests.faults.mischief import Deck, Mischief
 from tests.faults.traffic import Traffic
 
 EVERY_S = 9.0
@@ -46,21 +46,23 @@ class Soaked:
 
 async def soak(parts: Parts, seconds: float, seed: int) -> Soaked:
     """Hurt a stage for so long. Raises `AssertionError` with all that is found wrong."""
-    soaked, shifts = Soaked(0, {}, 0.0), ceil(seconds / SHIFT_S)
+    soaked, shifts, deck = Soaked(0, {}, 0.0), ceil(seconds / SHIFT_S), Deck(seed)
     with Detour.opened(parts) as stage:
         for shift in range(shifts):
-            await _shift(stage, seconds / shifts, seed * 1000 + shift, soaked)
+            await _shift(stage, seconds / shifts, seed * 1000 + shift, deck, soaked)
     assert soaked.in_flight, "no audit met a saga in flight"
     return soaked
 
 
-async def _shift(stage: Detour, seconds: float, seed: int, soaked: Soaked) -> None:
+async def _shift(stage: Detour, seconds: float, seed: int, deck: Deck, soaked: Soaked) -> None:
     end = time.monotonic() + seconds
     async with Traffic(stage, seed, shoppers=6) as traffic:
-        mischief = Mischief(stage, traffic, seed)
+        mischief = Mischief(stage, traffic, seed, deck)
         while time.monotonic() < end:
             began = time.monotonic()
             name = await mischief.one()
+            # Until something succeeds again the system is still hurt, and not calm.
+            await traffic.reaches(1)
             over = time.monotonic()
             print(
                 f"{name} ({over - began:.1f} s): {len(traffic.told)} sagas ended, {len(traffic.open)} open", flush=True
@@ -68,9 +70,9 @@ async def _shift(stage: Detour, seconds: float, seed: int, soaked: Soaked) -> No
             await _audited(stage, soaked)
             await asyncio.sleep(max(0.0, min(EVERY_S - (time.monotonic() - began), end - time.monotonic())))
             soaked.calm_s = max(soaked.calm_s, time.monotonic() - over)
+        # Connections stay as they are: whoever hangs on one has to get out by itself.
         for proxy in (stage.broker, stage.postgres):
             proxy.heal()
-            proxy.cut()
         assert mischief.wrong == []
         assert soaked.calm_s < CALM_S_MAX
         await traffic.settled(f"soak, seed {seed}", strangers=True)

@@ -15,7 +15,7 @@ from tests.faults.traffic import Traffic
 
 KILLS = int(os.environ.get("HOLDFAST_BROKER_KILLS", "5"))
 CONFIRMED_EACH = 5000
-SEED = 3
+SEED = int(os.environ.get("HOLDFAST_BROKER_SEED", "3"))
 
 
 @pytest.mark.timeout(120 + 60 * KILLS)
@@ -34,5 +34,5 @@ async def test_no_confirmed_message_is_lost_and_every_saga_ends(stage: Stage) ->
             lost = await stream.lost()
         await traffic.settled(f"{KILLS} kills of the broker, away for at most {away_s:.1f} s")
     figure = "confirmed messages, none consumed before the last SIGKILL of the broker: lost"
-    record(figure, f"{len(lost)} of {len(stream.confirmed)}, {KILLS} kills")
+    record(figure, f"{len(lost)} of {len(stream.confirmed)}, {KILLS} kills", f"{SEED}")
     assert not lost

@@ -8,7 +8,7 @@ import pytest
 
 from tests.evidence import record
 from tests.faults.stage import Stage
-from tests.faults.traffic import DEADLINE_S_MAX, GRACE_S, Traffic
+from tests.faults.traffic import Traffic
 from tests.faults.villain import clear
 from tests.hostile import hostile
 from tests.hostile.sending import send, unaccounted
@@ -29,7 +29,7 @@ async def test_nobody_dies_nobody_waits_and_nothing_is_lost(stage: Stage) -> Non
         for first in range(FIRST, FIRST + COUNT, TOGETHER):
             messages = [hostile(seed) for seed in range(first, min(first + TOGETHER, FIRST + COUNT))]
             await send(stage.site, messages)
-            await traffic.reaches(1, within_s=DEADLINE_S_MAX + GRACE_S)
+            await traffic.reaches(traffic.shoppers)
             await traffic.fence()
             assert await unaccounted(stage.site, messages) == []
             wanted = set().union(*(each.letters() for each in messages))

@@ -18,7 +18,7 @@ from tests.service.sites import until
 
 KILLS = int(os.environ.get("HOLDFAST_POSTGRES_KILLS", "10"))
 ENDED_EACH = 15
-SEED = 4
+SEED = int(os.environ.get("HOLDFAST_POSTGRES_SEED", "4"))
 
 
 def _grown(heard: set[Effect], before: int) -> bool:

@@ -18,7 +18,7 @@ from local.parts import Parts
 from tests.evidence import record
 from tests.faults.recording import publish_again, recorded
 from tests.faults.stage import Stage
-from tests.faults.traffic import Traffic
+from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.service.sites import rows, until, value
 
 SAGAS = 150
@@ -41,7 +41,8 @@ def impatient(mortal_parts: Parts) -> Iterator[Stage]:
 async def test_a_whole_day_once_more_changes_no_balance(impatient: Stage) -> None:
     began = await value(impatient.site, "user_service", "SELECT clock_timestamp()")
     async with recorded(impatient) as messages, Traffic(impatient, SEED) as traffic:
-        await traffic.reaches(SAGAS)
+        # Eight at a time end some seven sagas each: three rounds, and one to spare.
+        await traffic.reaches(SAGAS, within_s=4 * SAGA_S_MAX)
         await traffic.settled("a day's traffic")
         day, before = list(messages), await _balances(impatient)
         handled = {service: await _handled(impatient, service, began) for service in SERVICES}

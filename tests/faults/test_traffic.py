@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from uuid import uuid4
+
 import pytest
 
+from client.audit_rows import Books, OrderRow, Users
+from tests.faults.heard import unheard
+from tests.faults.shopper import Ending
 from tests.faults.stage import Stage
-from tests.faults.traffic import Traffic
+from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.service.sites import rows
 
 
 async def test_without_a_fault_nothing_is_found(stage: Stage) -> None:
     async with Traffic(stage, seed=1) as traffic:
-        await traffic.reaches(100)
+        # Eight at a time end some seven sagas each: two rounds, and one to spare.
+        await traffic.reaches(100, within_s=3 * SAGA_S_MAX)
         await traffic.settled("no fault")
     assert {ending.state for ending in traffic.told.values()} >= {
         "credited",
@@ -37,3 +44,34 @@ async def test_a_coin_that_is_lost_is_found(stage: Stage) -> None:
             await rows(
                 stage.site, "user_service", "UPDATE accounts SET balance = balance + 1 WHERE account_id = :a", a=account
             )
+
+
+def test_an_ending_that_is_never_announced_is_found() -> None:
+    order = OrderRow(uuid4(), "a-1", 7, "completed", datetime.now(UTC))
+    credit_id, announced = uuid4(), ("order", order.order_id, "completed", 0)
+    books = Books(Users(datetime.now(UTC)), (order,))
+    told = {credit_id: Ending("credit", "a-1", "credited", 5)}
+    assert list(unheard({announced}, {}, books, "a-")) == []
+    assert list(unheard(set(), {}, books, "b-")) == []
+    (kept_only,) = unheard(set(), {}, books, "a-")
+    assert str(order.order_id) in kept_only
+    (told_only,) = unheard({announced}, told, books, "a-")
+    assert str(credit_id) in told_only
+
+
+def test_an_announcement_that_contradicts_what_is_kept_is_found() -> None:
+    order = OrderRow(uuid4(), "a-1", 7, "completed", datetime.now(UTC))
+    heard = {("order", order.order_id, state, 0) for state in ("completed", "failed")}
+    (found,) = unheard(heard, {}, Books(Users(datetime.now(UTC)), (order,)), "a-")
+    assert "announced as failed" in found
+
+
+async def test_a_relay_that_loses_an_announcement_is_found(stage: Stage) -> None:
+    """One ending is taken out of what was heard, as if it had never been published."""
+    async with Traffic(stage, seed=3, shoppers=2) as traffic:
+        await traffic.reaches(5)
+        await traffic.ended()
+        await traffic.until_confirmed(traffic.heard.catch_up)
+        ending = traffic.heard.endings.pop()
+        with pytest.raises(AssertionError, match=f"{ending[1]}.*no event ever said so"):
+            await traffic.settled("an announcement lost")

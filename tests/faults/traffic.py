@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Self, TypeVar
@@ -17,11 +18,14 @@ from uuid import UUID, uuid4
 
 import aio_pika
 
+from client.audit import read
 from client.client import Client
 from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
 from contracts.commands import Bonus, Multiply
 from contracts.envelope import Envelope, encode
+from tests.faults import latecomer
+from tests.faults.heard import Heard, unheard
 from tests.faults.shopper import Ending, Shopper
 from tests.faults.stage import Stage
 from tests.faults.verdict import findings
@@ -32,16 +36,34 @@ DEADLINE_S_MAX = 8.0
 """No saga of this traffic is to end later than this, if all is well."""
 GRACE_S = 10.0
 """How long after its deadline a saga may still be open once the fault is over."""
+SAGA_S_MAX = DEADLINE_S_MAX + GRACE_S
+"""Once a fault is over, no saga of this traffic is open for longer than this."""
 SEND_S_MAX = 15.0
+HEAR_S_MAX = 90.0
+"""For tens of thousands of announcements, on a busy machine."""
 PAUSE_S = 0.05
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
+@asynccontextmanager
+async def within(seconds: float, what: str) -> AsyncIterator[None]:
+    """Raises `AssertionError` that says what did not come about in time."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"not within {seconds:g} s: {what}") from None
+
+
 @dataclass(frozen=True)
 class Shop:
-    """What shoppers find: an item that never sells out, one that does, one that is made to order, and codes."""
+    """What shoppers find: an item that never sells out, one that does, one that is made to order, and codes.
+
+    `price`: of the item that never sells out, in coins. The first code doubles, and can be used without end.
+    """
 
     plenty: str
+    price: int
     scarce: str
     to_order: str
     codes: tuple[str, ...]
@@ -67,6 +89,7 @@ class Traffic:
         self.name = f"t{uuid4().hex[:8]}"
         self.client = Client(self.stage.env["HOLDFAST_AMQP_URL"], name="traffic")
         self.operator = Client(self.stage.env["HOLDFAST_OPERATOR_AMQP_URL"], name="traffic operator")
+        self.heard = Heard(self.operator.connection, f"{self.name}-")
         self._numbers = count(1)
         self._closing = False
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,7 +105,9 @@ class Traffic:
         return self.name.encode() in body or any(each in self.told or each in self.open for each in ids)
 
     async def __aenter__(self) -> Self:
-        """Fill the shop and let the first shoppers in."""
+        """Listen, fill the shop and let the first shoppers in."""
+        async with within(HEAR_S_MAX, "the broker keeps what is announced"):
+            await self.until_confirmed(self.heard.begin)
         self.shop = await self._fill()
         self._tasks = [asyncio.create_task(self._queue()) for _ in range(self.shoppers)]
         return self
@@ -91,45 +116,65 @@ class Traffic:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.heard.forget()
         await self.client.connection.close()
         await self.operator.connection.close()
 
-    async def reaches(self, sagas: int, within_s: float = 120.0) -> None:
-        """Return once this many more sagas have ended, so that a fault finds the system at work."""
+    async def reaches(self, sagas: int, within_s: float = SAGA_S_MAX) -> None:
+        """Return once this many more sagas have ended, so that a fault finds the system at work.
+
+        The time is what a system that is whole may take for any saga. A caller whose fault is not over yet, or who
+        waits for more sagas than shoppers finish in that time, gives a larger one.
+        """
         goal = len(self.told) + sagas
-        async with asyncio.timeout(within_s):
-            while len(self.told) < goal:
-                for task in self._tasks:
-                    if task.done():
-                        task.result()
-                await asyncio.sleep(PAUSE_S)
+        try:
+            async with asyncio.timeout(within_s):
+                while len(self.told) < goal:
+                    for task in self._tasks:
+                        if task.done():
+                            task.result()
+                    await asyncio.sleep(PAUSE_S)
+        except TimeoutError:
+            ended = sagas - goal + len(self.told)
+            raise AssertionError(f"not within {within_s:g} s: {sagas} more sagas end; {ended} did") from None
 
     async def ended(self) -> float:
         """Let nobody else in; returns after how many seconds the last shopper was done, or should have been."""
         began = asyncio.get_running_loop().time()
         self._closing = True
-        await asyncio.wait(self._tasks, timeout=DEADLINE_S_MAX + GRACE_S)
+        await asyncio.wait(self._tasks, timeout=SAGA_S_MAX)
         return asyncio.get_running_loop().time() - began
 
     async def settled(self, fault: str, strangers: bool = False) -> None:
-        """The fault is over, and nobody touches the system: every saga ends in time, and nothing is found wrong.
+        """The fault is over, and nobody touches the system: every saga ends in time, whoever comes then is served, and
+        nothing is found wrong.
 
         Prints what was done, and fails with all that is found. Where `strangers` sent messages too, only dead letters
         of this traffic count.
         """
         among = self.name if strangers else ""
         settled_s = await self.ended()
+        unserved = await latecomer.unserved(self, SAGA_S_MAX)
         found = [f"{what} {saga} is still open" for saga, what in self.open.items()]
         found += [f"shoppers wait after {settled_s:.0f} s" for task in self._tasks if not task.done()]
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
-        found += self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
+        found += unserved + self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
+        found += await self._unheard()
         print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
         assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
 
-    async def fence(self) -> None:
+    async def _unheard(self) -> list[str]:
+        """What the announcements leave out or say otherwise, once the services have nothing left to announce."""
+        async with within(HEAR_S_MAX, "all that was announced is heard"):
+            await self.until_confirmed(self.heard.catch_up)
+        books = await read(self.stage.env["HOLDFAST_AUDIT_DATABASE_URL"])
+        return list(unheard(self.heard.endings, self.told, books, f"{self.name}-"))
+
+    async def fence(self, within_s: float = SAGA_S_MAX) -> None:
         """Return once each service has handled all that was published to it before this."""
-        self.shop = await self._fill()
-        await self.client.outcome(await self.client.open_account(f"{self.name}-fence"))
+        async with within(within_s, "each service handles what was published to it"):
+            self.shop = await self._fill()
+            await self.client.outcome(await self.client.open_account(f"{self.name}-fence"))
 
     async def until_confirmed(self, send: Callable[[], Awaitable[Done]]) -> Done:
         """Send until the broker confirms; commands carry their own ids, so that sending again does nothing again."""
@@ -161,12 +206,13 @@ class Traffic:
     async def _fill(self) -> Shop:
         items = Shop(
             f"{self.name}-plenty",
+            7,
             f"{self.name}-scarce",
             f"{self.name}-to-order",
             tuple(f"{self.name}-{code}" for code in ("double", "triple", "bonus", "few")),
         )
         puts = [
-            await self.operator.put_item(items.plenty, 7, 1_000_000),
+            await self.operator.put_item(items.plenty, items.price, 1_000_000),
             await self.operator.put_item(items.scarce, 5, 30),
             await self.operator.put_item(items.to_order, 11, fulfilment="external"),
             await self.operator.put_promo(items.codes[0], Multiply(factor=2)),
