@@ -76,11 +76,11 @@ def _faults() -> Iterator[Piece]:
         env = {"HOLDFAST_ROUNDS": "2", "HOLDFAST_FIRST_ROUND": str(2 * number + 1)}
         yield _fault(f"kill -9 at each point of each job {number}", "killed_at_every_point", env)
     for number in range(6):
-        yield _fault(
-            f"broker kills before anything is consumed {number}", "broker_killed", {"HOLDFAST_BROKER_KILLS": "10"}
-        )
+        env = {"HOLDFAST_BROKER_KILLS": "10", "HOLDFAST_BROKER_SEED": f"{3 + number}"}
+        yield _fault(f"broker kills before anything is consumed {number}", "broker_killed", env)
     for number in range(10):
-        yield _fault(f"postgres kills {number}", "postgres_killed", {"HOLDFAST_POSTGRES_KILLS": "20"})
+        env = {"HOLDFAST_POSTGRES_KILLS": "20", "HOLDFAST_POSTGRES_SEED": f"{4 + number}"}
+        yield _fault(f"postgres kills {number}", "postgres_killed", env)
     for number in range(5):
         env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": f"{10_000 * number}"}
         yield _fault(f"hostile messages {number}", "hostile", env)
