@@ -164,26 +164,34 @@ class UnitOfWork(Generic[State]):
             done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
             done.parked = [(content.reason, str(content.id)) for content, _ in parked]
-            await inbox.park(connection, {each.key: each.reason for each, _ in parked})
+            taken = {each.key for each in done.handled}
+            await inbox.park(connection, {each.key: each.reason for each, _ in parked if each.key not in taken})
             await outbox.keep(connection, domain.tables, done.messages)
             await self._reached("before commit")
         done.now = now
         return done
 
     async def _receive(self, connection: AsyncConnection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], datetime]:
-        """Note the messages in the inbox; returns those that are new, each once, and the database's time."""
+        """Note the messages in the inbox; returns those that are new, each once, and the database's time.
+
+        What cannot be read does not stand for what is sent again, corrected, under its id.
+        """
         first = [each.content.key for each in arrived if each.origin.exchange and not each.came_again]
         again = [each.content.key for each in arrived if each.came_again]
         now, new = await inbox.receive(connection, first, parked_too=True)
         if again:
             new |= (await inbox.receive(connection, again, parked_too=False))[1]
         fresh = []
+        unreadable: set[UUID] = set()
         for each in arrived:
+            key, readable = each.content.key, isinstance(each.content, Message)
             if not each.origin.exchange:
                 fresh.append(each)
-            elif each.content.key in new:
-                new.discard(each.content.key)
+            elif key in new and (readable or key not in unreadable):
                 fresh.append(each)
+                if readable:
+                    new.discard(key)
+                unreadable.add(key)
         begun = [each.content.key for each in arrived if each.redelivered]
         if begun:
             await inbox.end_attempts(connection, begun)

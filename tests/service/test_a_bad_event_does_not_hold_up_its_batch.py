@@ -43,3 +43,22 @@ async def test_a_batch_of_nothing_is_no_event(probe: Probe) -> None:
     await probe.publish("client", "commands", "account.credit", b"[]", BATCH)
     await probe.fence("user_service")
     assert not probe.parked("user_service.dead")
+
+
+@pytest.mark.usefixtures("users")
+async def test_what_is_sent_again_corrected_under_its_id_is_taken_however_soon(site: Site, probe: Probe) -> None:
+    """The first is parked all the same, and a third is one too many."""
+    account = str(uuid4())
+    await probe.send(OpenAccount(account_id=account))
+    credit = CreditAccount(credit_id=uuid4(), account_id=account, amount=5)
+    sent = envelope(credit)
+    _, body = encode([sent, sent, sent])
+    events = from_json(body)
+    events[0]["data"]["amount"] = "five"
+    await probe.publish("client", "commands", "account.credit", to_json(events), BATCH)
+    await probe.hear(CoinsCredited, credit.credit_id)
+    assert "amount" in (await probe.park("user_service.dead", str(credit.credit_id))).reason
+    await probe.fence("user_service")
+    assert len(probe.parked("user_service.dead", str(credit.credit_id))) == 1
+    assert await value(site, "user_service", "SELECT balance FROM accounts WHERE account_id = :a", a=account) == 5
+    assert await value(site, "user_service", "SELECT count(*) FROM inbox WHERE parked_reason LIKE '%five%'") == 0
