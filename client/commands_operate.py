@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from pydantic_core import from_json, to_json
 from rich.console import Console
+from rich.text import Text
 
 from client import dead as letters
 from client.audit import Report, audit
@@ -38,12 +39,12 @@ def status(as_json: Json = False) -> None:
         rows = table("service", "health", "url", "outbox", "parked", "waiting", "in flight", "problems")
         for service, view in found.items():
             if isinstance(view, StatusView):
-                health = "[green]healthy[/]" if view.healthy else "[red]unhealthy[/]"
+                health = Text("healthy", "green") if view.healthy else Text("unhealthy", "red")
                 outbox, problems = f"{view.outbox_rows} ({view.outbox_oldest_s:.1f} s)", "; ".join(view.problems)
                 waiting, in_flight = _open(view)
                 rows.add_row(service, health, view.url, outbox, str(view.parked), waiting, in_flight, problems)
             else:
-                rows.add_row(service, "[red]no answer[/]", "", "", "", "", "", view)
+                rows.add_row(service, Text("no answer", "red"), "", "", "", "", "", view)
         data = [view if isinstance(view, StatusView) else {"service": s, "problem": view} for s, view in found.items()]
         emit(data, as_json, lambda console: console.print(rows))
         if not all(isinstance(view, StatusView) and view.healthy for view in found.values()):

@@ -142,7 +142,7 @@ def emit(value: object, as_json: bool, render: Callable[[Console], None]) -> Non
     if as_json:
         typer.echo(to_json(value, indent=2).decode())
     else:
-        render(Console(soft_wrap=True, highlight=False, width=max(Console().width, WIDTH_MIN)))
+        render(Console(soft_wrap=True, highlight=False, markup=False, width=max(Console().width, WIDTH_MIN)))
 
 
 def table(*columns: str) -> Table:

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from client import recall
 from client.cli import app
+from client.session import emit
 
 NOBODY = "amqp://client:secret@127.0.0.1:1/nowhere"
 ID = "2f1e5cbb-6f1e-4d8c-9d0a-6a9a7a3d1c11"
@@ -129,3 +130,8 @@ def test_json_of_recall_is_readable_by_people(tmp_path: Path) -> None:
     kept = recall.Recall(NOBODY, tmp_path)
     kept.follow("alice", UUID(ID), None, 1.0e9)
     assert list(json.loads(kept._file.read_text())) == ["alice"]
+
+
+def test_what_a_stranger_wrote_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
+    emit("order", False, lambda console: console.print("order failed (no [/x] left [red])"))
+    assert capsys.readouterr().out == "order failed (no [/x] left [red])\n"

@@ -159,11 +159,12 @@ def _print_tally(tally: Tally) -> None:
 def _print_failure(
     planned: Plan, violation: Violation, quiet: bool, run: Callable[[Plan, bool], Run] = run, replayed: str = ""
 ) -> None:
-    out.print(f"seed {planned.seed} ({planned.mode}): {violation}", style="bold red")
+    out.print(f"seed {planned.seed} ({planned.mode}): {violation}", style="bold red", markup=False)
     shortest = planned if quiet else shrink(planned, lambda each: _fails_alike(run(each, False), violation))
     done = run(shortest, True)
     _print_trace(done)
-    out.print(f"shortest found: {done.violations[0]}")
+    found = next(each for each in done.violations if each.check == violation.check)
+    out.print(f"shortest found: {found}", markup=False)
     out.print(f"replay: {command(shortest, replayed)}", style="bold")
 
 
