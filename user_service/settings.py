@@ -17,7 +17,7 @@ class Settings(ServiceSettings):
 
     model_config = SettingsConfigDict(env_prefix="USER_SERVICE_")
 
-    pending_max: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    pending_max: Annotated[int, Field(ge=1, le=10_000)] = 1000
     named_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
 
 
