@@ -15,7 +15,7 @@ from client import dead as letters
 from client.audit import Report, audit
 from client.client import Client
 from client.errors import QueryRefused, Unreachable
-from client.session import REFUSED, UNREACHABLE, USAGE, Failed, Json, as_written, connected, emit, run, table
+from client.session import REFUSED, UNREACHABLE, USAGE, Failed, Json, as_written, connected, emit, printable, run, table
 from client.settings import Settings
 from client.tap import Follower, Seen, tap
 from client.timeline import line, short
@@ -136,7 +136,8 @@ def replay_letters(
         async with connected(operator=True) as client:
             done = await letters.replay(client.connection, lambda found: _pick(found, which) if which else found)
         for each in done:
-            typer.echo(f"{each.type or each.key} {short(each.id)} handed back to {each.service or 'commands'}")
+            what = printable(f"{each.type or each.key} {short(each.id)}")
+            typer.echo(f"{what} handed back to {each.service or 'commands'}")
         typer.echo(f"{len(done)} replayed; see `holdfast dead list` for any that come back")
 
     run(work())

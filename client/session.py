@@ -155,9 +155,14 @@ def table(*columns: str) -> Table:
 
 def as_written(text: str) -> Text:
     """A stranger's text as it was written: it is no markup of ours, and says nothing to the terminal."""
-    return Text("".join(each if each.isprintable() else "?" for each in text))
+    return Text(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey."""
+    return "".join(each if each.isprintable() else "?" for each in text)
 
 
 def _end(text: str, code: int) -> NoReturn:
-    typer.echo(f"holdfast: {' '.join(text.split())}", err=True)
+    typer.echo(f"holdfast: {printable(' '.join(text.split()))}", err=True)
     raise typer.Exit(code)

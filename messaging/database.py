@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
-from sqlalchemy import event
+from sqlalchemy import DateTime, ScalarSelect, event, func, select
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -76,6 +77,11 @@ def is_outage(error: BaseException) -> bool:
             return state.startswith(_OUTAGE_CLASSES)
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return isinstance(error, OSError | PoolTimeout | asyncio.TimeoutError)
+
+
+def moment() -> ScalarSelect[datetime]:
+    """The database's own time, asked once for the whole statement: an index can find what is compared with it."""
+    return select(func.clock_timestamp(type_=DateTime(timezone=True))).scalar_subquery()
 
 
 def is_given_up(error: BaseException, took_s: float) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Boolean, String, Uuid, bindparam, delete, func, select, text
+from sqlalchemy import ARRAY, Boolean, String, Uuid, bindparam, delete, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from messaging.database import moment
 from messaging.tables import DeliveryTables
 
 FORGET_MAX = 10_000
@@ -27,6 +28,10 @@ _RECEIVE = text(
 _PARK = text(
     "UPDATE inbox SET parked_reason = reason FROM unnest(:ids, :reasons) AS parked (id, reason) WHERE message_id = id"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)), bindparam("reasons", type_=ARRAY(String)))
+
+_UNPARK = text("UPDATE inbox SET parked_reason = NULL WHERE message_id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Uuid))
+)
 
 _END_ATTEMPTS = text("DELETE FROM attempts WHERE message_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
@@ -46,6 +51,11 @@ async def park(connection: AsyncConnection, reasons: dict[UUID, str]) -> None:
     """Note that these messages went to the dead-letter queue, and why."""
     if reasons:
         await connection.execute(_PARK, {"ids": list(reasons), "reasons": list(reasons.values())})
+
+
+async def unpark(connection: AsyncConnection, ids: Sequence[UUID]) -> None:
+    """What could not be read under these ids was replayed, and can be read now."""
+    await connection.execute(_UNPARK, {"ids": list(ids)})
 
 
 async def begin_attempt(
@@ -70,19 +80,25 @@ async def end_attempts(connection: AsyncConnection, ids: Sequence[UUID]) -> None
     await connection.execute(_END_ATTEMPTS, {"ids": list(ids)})
 
 
-async def outcome(connection: AsyncConnection, tables: DeliveryTables, message_id: UUID) -> tuple[bool, str | None]:
-    """Whether the message was taken, and the reason if it was parked."""
-    row = (
-        await connection.execute(select(tables.inbox.c.parked_reason).where(tables.inbox.c.message_id == message_id))
-    ).first()
-    return row is not None, row.parked_reason if row else None
+async def outcome(
+    connection: AsyncConnection, tables: DeliveryTables, key: UUID, key_unreadable: UUID
+) -> tuple[bool, str | None]:
+    """Whether the message was taken, and the reason if it was parked; for what could not be read, if nothing that can
+    be read came under its id.
+    """
+    inbox = tables.inbox
+    rows = await connection.execute(
+        select(inbox.c.message_id, inbox.c.parked_reason).where(inbox.c.message_id.in_((key, key_unreadable)))
+    )
+    reasons: dict[UUID, str | None] = {row.message_id: row.parked_reason for row in rows}
+    return bool(reasons), reasons.get(key) if key in reasons else reasons.get(key_unreadable)
 
 
 async def forget(connection: AsyncConnection, tables: DeliveryTables, older_than_s: float) -> int:
     """Delete what was handled or parked longer ago than `older_than_s` seconds, the oldest `FORGET_MAX` of it. Returns
     how many.
     """
-    limit, inbox = func.clock_timestamp() - timedelta(seconds=older_than_s), tables.inbox
+    limit, inbox = moment() - timedelta(seconds=older_than_s), tables.inbox
     oldest = select(inbox.c.message_id).where(inbox.c.handled_at < limit).order_by(inbox.c.handled_at).limit(FORGET_MAX)
     rows = await connection.execute(delete(inbox).where(inbox.c.message_id.in_(oldest)))
     await connection.execute(delete(tables.attempts).where(tables.attempts.c.begun_at < limit))

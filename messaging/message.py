@@ -82,7 +82,7 @@ def decode(body: bytes, origin: Origin, facts: Mapping[str, type[Fact]]) -> list
         contents = split(origin.content_type, body)
     except Malformed as error:
         content_id = _id_of(body)
-        return [Unreadable(str(error), content_type, body, content_id, inbox_key(origin.exchange, content_id))]
+        return [Unreadable(str(error), content_type, body, content_id, unreadable_key(origin.exchange, content_id))]
     return [_decode_one(content, origin, facts) for content in contents]
 
 
@@ -103,7 +103,7 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
     except Malformed as error:
         body = to_json(content)
         content_id = envelope.id if envelope else _id_of(body)
-        return Unreadable(str(error), SINGLE, body, content_id, inbox_key(origin.exchange, content_id))
+        return Unreadable(str(error), SINGLE, body, content_id, unreadable_key(origin.exchange, content_id))
 
 
 def inbox_key(exchange: str, message_id: UUID) -> UUID:
@@ -112,6 +112,13 @@ def inbox_key(exchange: str, message_id: UUID) -> UUID:
     Without that, a client could send a command under the id of an event that is still to come, and so suppress it.
     """
     return uuid5(message_id, exchange)
+
+
+def unreadable_key(exchange: str, message_id: UUID) -> UUID:
+    """By which the inbox knows what could not be read: it does not stand for what is sent again, corrected, under its
+    id.
+    """
+    return uuid5(inbox_key(exchange, message_id), "unreadable")
 
 
 def _id_of(body: bytes) -> UUID:

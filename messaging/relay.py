@@ -38,9 +38,9 @@ HELD_MAX = 10_000
 TOGETHER_MAX = 100
 CONFIRM_S_MAX = 15.0
 SWEEP_S = 5.0
-_WAIT_FOR_CONFIRMS = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
-"""The broker may take longer to confirm a page than a transaction may otherwise stand still. Nobody waits for its
-locks: other sweeps pass over what is locked."""
+_WAIT_FOR_CONFIRMS = text("SET LOCAL idle_in_transaction_session_timeout = '30s'")
+"""The broker may take longer to confirm than a transaction may otherwise stand still. Other sweeps pass over what is
+locked meanwhile."""
 ATTEMPTS_TOGETHER = 3
 """Attempts to publish messages together, before each is published by itself."""
 
@@ -276,7 +276,8 @@ class Relay:
             await connection.execute(_WAIT_FOR_CONFIRMS)
             confirmed, again = await self._publish([row.message for row in rows])
             for each in again:
-                confirmed += (await self._publish([each]))[0]
+                await outbox.forget(connection, confirmed)
+                confirmed = (await self._publish([each]))[0]
             await self._reached("before delete")
             await outbox.forget(connection, confirmed)
         await self._reached("after delete")

@@ -31,7 +31,7 @@ from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, con
 from messaging.consumer import PREFETCH, Consumer
 from messaging.database import READ_S_MAX, engine, is_outage
 from messaging.domain import Answerer, Domain, State
-from messaging.message import inbox_key
+from messaging.message import inbox_key, unreadable_key
 from messaging.metrics import Metrics
 from messaging.queries import Answering
 from messaging.relay import Relay
@@ -239,7 +239,8 @@ class ServiceInstance(Generic[State]):
 
     async def _outcome(self, connection: AsyncConnection, query: Query) -> Contract:
         assert isinstance(query, ShowOutcome)
-        taken, reason = await inbox.outcome(connection, self.domain.tables, inbox_key("commands", query.message_id))
+        keys = (key("commands", query.message_id) for key in (inbox_key, unreadable_key))
+        taken, reason = await inbox.outcome(connection, self.domain.tables, *keys)
         return OutcomeView(outcome="parked" if reason else "handled" if taken else "unknown", reason=reason)
 
 

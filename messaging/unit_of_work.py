@@ -19,7 +19,7 @@ from messaging import inbox, outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_conflict, is_given_up, is_outage
 from messaging.domain import Domain, Refused, State
-from messaging.message import Announcement, Message, Origin, Unreadable, internal
+from messaging.message import Announcement, Message, Origin, Unreadable, internal, unreadable_key
 from messaging.metrics import Metrics
 from messaging.outbox import Outgoing
 from messaging.tracing import Tracer
@@ -83,8 +83,12 @@ class UnitOfWork(Generic[State]):
         """
         await self._reached("batch taken")
         suspects = await self._suspects(arrived)
-        for suspect, some in groupby(arrived, lambda each: each.redelivered and each.content.key in suspects):
-            if suspect:
+
+        def is_suspect(each: Arrived) -> bool:
+            return each.redelivered and isinstance(each.content, Message) and each.content.key in suspects
+
+        for alone, some in groupby(arrived, is_suspect):
+            if alone:
                 for each in some:
                     await self._handle_alone(each)
             else:
@@ -164,34 +168,29 @@ class UnitOfWork(Generic[State]):
             done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
             done.parked = [(content.reason, str(content.id)) for content, _ in parked]
-            taken = {each.key for each in done.handled}
-            await inbox.park(connection, {each.key: each.reason for each, _ in parked if each.key not in taken})
+            await inbox.park(connection, {each.key: each.reason for each, _ in parked})
             await outbox.keep(connection, domain.tables, done.messages)
             await self._reached("before commit")
         done.now = now
         return done
 
     async def _receive(self, connection: AsyncConnection, arrived: Sequence[Arrived]) -> tuple[list[Arrived], datetime]:
-        """Note the messages in the inbox; returns those that are new, each once, and the database's time.
-
-        What cannot be read does not stand for what is sent again, corrected, under its id.
-        """
+        """Note the messages in the inbox; returns those that are new, each once, and the database's time."""
         first = [each.content.key for each in arrived if each.origin.exchange and not each.came_again]
         again = [each.content.key for each in arrived if each.came_again]
         now, new = await inbox.receive(connection, first, parked_too=True)
         if again:
             new |= (await inbox.receive(connection, again, parked_too=False))[1]
         fresh = []
-        unreadable: set[UUID] = set()
         for each in arrived:
-            key, readable = each.content.key, isinstance(each.content, Message)
             if not each.origin.exchange:
                 fresh.append(each)
-            elif key in new and (readable or key not in unreadable):
+            elif each.content.key in new:
+                new.discard(each.content.key)
                 fresh.append(each)
-                if readable:
-                    new.discard(key)
-                unreadable.add(key)
+        replayed = [each for each in fresh if each.origin.replayed and isinstance(each.content, Message)]
+        if replayed:
+            await inbox.unpark(connection, [unreadable_key(each.origin.exchange, each.content.id) for each in replayed])
         begun = [each.content.key for each in arrived if each.redelivered]
         if begun:
             await inbox.end_attempts(connection, begun)
@@ -215,14 +214,16 @@ class UnitOfWork(Generic[State]):
     async def _outlast(self, work: Callable[[], Awaitable[Result]], divisible: bool = False) -> Result:
         """Do the work in spite of an outage, however long, and of some conflicts with other replicas.
 
-        `divisible`: where the work itself took too long, it is to be done in parts instead, and the error is raised.
+        `divisible`: where the work itself may take too long, for the service or for the database, the error is raised,
+        so that it is done in parts instead. In an outage that costs no more than smaller transactions afterwards.
         """
-        conflicts, began = 0, 0.0
+        conflicts, silences, began = 0, 0, 0.0
 
         def passes(error: Exception) -> bool:
-            nonlocal conflicts
+            nonlocal conflicts, silences
             conflicts += is_conflict(error)
-            if divisible and is_given_up(error, time.monotonic() - began):
+            silences += isinstance(error, TimeoutError)
+            if divisible and (silences > 1 or is_given_up(error, time.monotonic() - began)):
                 return False
             if is_outage(error):
                 log.warning("database away, waiting", error=f"{type(error).__name__}: {str(error)[:200]}")

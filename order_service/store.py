@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, func, select, text
+from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from messaging.database import moment
 from order_service.order import Item, Order
 from order_service.tables import items, orders, puts
 
@@ -81,7 +82,7 @@ async def due(connection: AsyncConnection, limit: int) -> list[UUID]:
     """Orders whose deadline has passed, the longest ago first."""
     rows = await connection.execute(
         select(orders.c.order_id)
-        .where(orders.c.deadline <= func.clock_timestamp())
+        .where(orders.c.deadline <= moment())
         .order_by(orders.c.deadline, orders.c.order_id)
         .limit(limit)
     )
@@ -92,7 +93,7 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
     """Orders about which the user service is to be asked again, the longest overdue first."""
     rows = await connection.execute(
         select(orders.c.order_id)
-        .where(orders.c.ask_again_at <= func.clock_timestamp())
+        .where(orders.c.ask_again_at <= moment())
         .order_by(orders.c.ask_again_at, orders.c.order_id)
         .limit(limit)
     )

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, Row, String, Uuid, bindparam, func, select, text
+from sqlalchemy import ARRAY, DateTime, Row, String, Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.commands import Bonus, Multiply, PromoEffect
+from messaging.database import moment
 from promo_service.promo import MISSES_S, Promo, Redemption
 from promo_service.tables import MISSED, codes, puts, redemptions
 
@@ -116,7 +117,7 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
     """Redemptions about which the user service is to be asked again, the longest overdue first."""
     rows = await connection.execute(
         select(redemptions.c.redemption_id)
-        .where(redemptions.c.ask_again_at <= func.clock_timestamp())
+        .where(redemptions.c.ask_again_at <= moment())
         .order_by(redemptions.c.ask_again_at, redemptions.c.redemption_id)
         .limit(limit)
     )

@@ -3,7 +3,9 @@
 set -eu
 
 if [ -e /var/lib/postgresql/PG_VERSION ]; then
-  echo "the volume holds a cluster at its top: move all its files to $PGDATA" >&2
+  echo "the volume holds a cluster at its top; move it to where it is looked for:" >&2
+  echo "  docker compose run --rm --no-deps --entrypoint sh postgres -c 'cd /var/lib/postgresql && mkdir -p -m 700 $PGDATA" \
+    "&& find . -mindepth 1 -maxdepth 1 ! -name 17 ! -name data -exec mv {} $PGDATA/ \;'" >&2
   exit 1
 fi
 if [ ! -d "$PGDATA" ]; then

@@ -195,8 +195,7 @@ def pass_time(account: Account, now: datetime) -> Step:
         due = [operation for operation in step.account.log if operation.deadline and operation.deadline <= now]
         if not due:
             return step
-        due.sort(key=lambda operation: (operation.deadline, operation.place))
-        first = due[0]
+        first = min(due, key=lambda operation: (operation.deadline, operation.place))
         match first.state:
             case "reserved":
                 over = replace(first, state="expired", deadline=None, reason="deadline_passed", cause="deadline")

@@ -11,6 +11,7 @@ from sqlalchemy import ARRAY, Row, String, TextClause, Uuid, bindparam, case, de
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from messaging.database import moment
 from user_service.account import Account, Line, Step
 from user_service.operation import Operation
 from user_service.tables import accounts, ledger, operations
@@ -150,7 +151,7 @@ async def due(connection: AsyncConnection, limit: int) -> list[str]:
     """Accounts with a deadline that has passed, the longest ago first."""
     rows = await connection.execute(
         select(operations.c.account_id)
-        .where(operations.c.deadline <= func.clock_timestamp())
+        .where(operations.c.deadline <= moment())
         .group_by(operations.c.account_id)
         .order_by(func.min(operations.c.deadline), operations.c.account_id)
         .limit(limit)

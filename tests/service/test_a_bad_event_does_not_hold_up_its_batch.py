@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.envelope import BATCH, encode
 from contracts.events import CoinsCredited
+from contracts.queries import ShowOutcome
 from local.site import Site
 from tests.service.probe import Probe, envelope
 from tests.service.sites import value
@@ -61,4 +62,5 @@ async def test_what_is_sent_again_corrected_under_its_id_is_taken_however_soon(s
     await probe.fence("user_service")
     assert len(probe.parked("user_service.dead", str(credit.credit_id))) == 1
     assert await value(site, "user_service", "SELECT balance FROM accounts WHERE account_id = :a", a=account) == 5
-    assert await value(site, "user_service", "SELECT count(*) FROM inbox WHERE parked_reason LIKE '%five%'") == 0
+    question = ShowOutcome(message_id=sent.id).model_dump_json().encode()
+    assert (await probe.ask_raw(f"user_service.{ShowOutcome.type}", question))["answer"]["outcome"] == "handled"

@@ -16,7 +16,7 @@ from contracts.commands import CreditAccount, OpenAccount
 from contracts.envelope import encode
 from contracts.events import CoinsCredited
 from local.site import Site
-from messaging.message import Announcement, Message, Origin
+from messaging.message import Announcement, Message, Origin, Unreadable, unreadable_key
 from messaging.unit_of_work import ATTEMPTS_ALONE, Arrived
 from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
@@ -65,7 +65,10 @@ async def test_what_may_have_killed_the_service_is_handled_alone_and_in_its_plac
     for _ in range(ATTEMPTS_ALONE):
         await instance.work._begin_attempt([opening.key])
     origin = Origin("commands", "", None)
-    await instance.work.handle([Arrived(opening, origin, redelivered=True), Arrived(credit, origin)])
+    broken = Unreadable("no event", "", b"", opening.id, unreadable_key("commands", opening.id))
+    await instance.work.handle([Arrived(broken, origin)])
+    batch = [Arrived(each, origin, redelivered=True) for each in (broken, opening)]
+    await instance.work.handle([*batch, Arrived(credit, origin)])
     await instance.engine.dispose()
     assert await value(site, "user_service", BALANCE, a=account) == 5
 
