@@ -83,9 +83,11 @@ class Heard:
 
     async def catch_up(self) -> None:
         """Hear all that was announced before this."""
-        mark, marked = str(uuid4()), asyncio.Event()
+        mark, marked, taken = str(uuid4()), asyncio.Event(), 0
 
         async def take(message: AbstractIncomingMessage) -> None:
+            nonlocal taken
+            taken += 1
             self.endings.update(self._read(message))
             if message.message_id == mark:
                 await message.ack(multiple=True)
@@ -99,6 +101,7 @@ class Heard:
             await self._connection.publish(MARKS, self._queue, message, ATTEMPT_S_MAX)
             await asyncio.wait_for(marked.wait(), ATTEMPT_S_MAX)
         except OUTAGE as error:
+            print(f"{self._queue}: {taken} heard, no mark among them: {error!r}", flush=True)
             raise Unreachable(f"the endings cannot be heard yet: {error!r}") from error
         finally:
             await self._connection.drop(channel)

@@ -48,7 +48,7 @@ WITHOUT_POINTS = {
     ("queries", "take", "ack"): "whoever asked and hears nothing asks again",
     ("unit_of_work", "count", "begin"): "counts one attempt more or less of a message that comes again either way",
     ("unit_of_work", "_begin_attempt", "begin"): "the same, around it",
-    ("service", "_housekeeping", "begin"): "deletes what is old, and looks again later",
+    ("service", "_forget_some", "begin"): "deletes what is old, and looks again later",
 }
 """Steps beside which a death changes nothing, and why."""
 
