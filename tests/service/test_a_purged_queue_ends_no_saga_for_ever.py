@@ -80,7 +80,7 @@ async def test_an_order_asks_for_its_capture_again(site: Site, probe: Probe, los
 async def test_an_order_whose_capture_came_too_late_hears_of_it_in_the_end(site: Site, probe: Probe) -> None:
     account, order_id = await _account(site, probe, 50), uuid4()
     async with _asking(site, "order_service"):
-        await _reserved(site, probe, account, order_id, deadline_s=2.0)
+        await _reserved(site, probe, account, order_id, deadline_s=6.0)
         await probe.send(FulfilmentAccepted(order_id=order_id))
         await probe.hear(OrderConfirmed, order_id)
         await _lose(site, probe, "user_service")
