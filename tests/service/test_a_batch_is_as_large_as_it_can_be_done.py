@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from uuid import UUID, uuid4
 
@@ -18,11 +18,12 @@ from contracts.events import CoinsCredited
 from local.site import Site
 from messaging.message import Announcement, Message, Origin, Unreadable, unreadable_key
 from messaging.unit_of_work import ATTEMPTS_ALONE, Arrived
-from tests.service.facts import account_with
+from tests.service.facts import FAR, account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import make, rows, running, value
-from user_service.account import Account, Limits
+from user_service.account import Account, Limits, arrive
 from user_service.handlers import AccountHandlers
+from user_service.operation import Operation
 from user_service.store import Accounts
 
 MANY = 64
@@ -73,26 +74,31 @@ async def test_what_may_have_killed_the_service_is_handled_alone_and_in_its_plac
     assert await value(site, "user_service", BALANCE, a=account) == 5
 
 
-def test_a_full_log_costs_each_newcomer_one_look_at_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """And not one for each name that it gives."""
-    looks = 0
-    find = Account.find
+class Watched(tuple[Operation, ...]):
+    """A log that counts how often it is walked along."""
 
-    def counted(self: Account, operation_id: UUID) -> object:
-        nonlocal looks
-        looks += 1
-        return find(self, operation_id)
+    walks = 0
 
-    monkeypatch.setattr(Account, "find", counted)
-    handlers, account = AccountHandlers(Limits()), Account("a", opened=True)
-    state = Accounts({"a": account}, {"a": account})
-    names = tuple(uuid4() for _ in range(256))
-    now = datetime.fromisoformat("2026-01-01T00:00:00Z")
-    for number in range(4):
-        credit = CreditAccount(credit_id=uuid4(), account_id="a", amount=1, after=names)
-        handlers.handle(state, _message(credit), now)
-        assert len(state.now["a"].log) == 257 + number
-    assert looks <= 4 * 4
+    def __iter__(self) -> Iterator[Operation]:
+        type(self).walks += 1
+        return super().__iter__()
+
+
+def test_a_newcomer_costs_as_many_walks_along_the_log_whatever_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, log = datetime.fromisoformat("2026-01-01T00:00:00Z"), Watched(_held(place) for place in range(1, 500))
+    account, walks = Account("a", opened=True, balance=10_000, log=log), []
+    for count in (1, 256):
+        monkeypatch.setattr(Watched, "walks", 0)
+        names = tuple(uuid4() for _ in range(count))
+        credit = Operation(uuid4(), 0, "credit", 5, "waiting")
+        arrived = arrive(account, credit, names, now, Limits()).account
+        assert len(arrived.log) == len(log) + count + 1
+        walks.append(Watched.walks)
+    assert walks[0] == walks[1] > 0
+
+
+def _held(place: int) -> Operation:
+    return Operation(uuid4(), place, "reserve", 1, "reserved", FAR)
 
 
 def _credit(account: str, credit_id: UUID) -> CreditAccount:
