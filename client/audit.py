@@ -11,12 +11,13 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
-from client.audit_account import account_findings
+from client.audit_account import OVERDUE_S, account_findings
 from client.audit_rows import (
     AccountRow,
     Books,
     CodeRow,
     Finding,
+    LeftRow,
     LineRow,
     OperationRow,
     OrderRow,
@@ -24,7 +25,7 @@ from client.audit_rows import (
     RedemptionRow,
     Users,
 )
-from client.audit_sagas import in_flight, promo_findings, saga_mismatches
+from client.audit_sagas import in_flight, outbox_findings, promo_findings, saga_mismatches
 from client.errors import Unreachable
 from client.settings import CA_FILE, SERVICE_PLACE
 from contracts.base import Service
@@ -44,6 +45,10 @@ _LEDGER = (
 _ORDERS = "SELECT order_id, account_id, amount, state, placed_at FROM orders"
 _CODES = "SELECT code_hash, uses FROM codes"
 _REDEMPTIONS = "SELECT redemption_id, account_id, code_hash, state, added, claimed_at, kind, size FROM redemptions"
+_LEFT = (
+    "SELECT count(*), min(created_at) FROM outbox"
+    " WHERE created_at < clock_timestamp() - make_interval(secs => $1) HAVING count(*) > 0"
+)
 
 Row = TypeVar("Row")
 
@@ -74,7 +79,7 @@ async def audit(database_url: str, tls_ca_file: str = "") -> Report:
         await asyncio.sleep(RECHECK_S)
         books = await read(database_url, tls_ca_file)
         suspects &= {mismatch.saga for mismatch in saga_mismatches(books)}
-    findings = [*account_findings(books.users), *promo_findings(books.promos)]
+    findings = [*account_findings(books.users), *promo_findings(books.promos), *outbox_findings(books.left)]
     findings += [mismatch.finding for mismatch in saga_mismatches(books) if mismatch.saga in suspects]
     return Report(
         accounts=len(books.users.accounts),
@@ -94,12 +99,15 @@ async def read(database_url: str, tls_ca_file: str = "") -> Books:
         accounts = await _rows(users, AccountRow, _ACCOUNTS)
         operations = await _rows(users, OperationRow, _OPERATIONS)
         user_books = Users(now, accounts, operations, await _rows(users, LineRow, _LEDGER))
+        left = await _left(users, "user_service")
     async with _snapshot(database_url, tls_ca_file, "order_service") as orders:
         order_books = await _rows(orders, OrderRow, _ORDERS)
+        left += await _left(orders, "order_service")
     async with _snapshot(database_url, tls_ca_file, "promo_service") as promos:
         codes = await _rows(promos, CodeRow, _CODES)
         promo_books = Promos(codes, await _rows(promos, RedemptionRow, _REDEMPTIONS))
-    return Books(user_books, order_books, promo_books)
+        left += await _left(promos, "promo_service")
+    return Books(user_books, order_books, promo_books, left)
 
 
 @asynccontextmanager
@@ -125,3 +133,7 @@ async def _snapshot(
 
 async def _rows(connection: asyncpg.Connection[asyncpg.Record], row: Callable[..., Row], query: str) -> tuple[Row, ...]:
     return tuple([row(*each) async for each in connection.cursor(query, prefetch=5000)])
+
+
+async def _left(connection: asyncpg.Connection[asyncpg.Record], service: Service) -> tuple[LeftRow, ...]:
+    return tuple([LeftRow(service, *each) for each in await connection.fetch(_LEFT, OVERDUE_S)])

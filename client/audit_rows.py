@@ -93,6 +93,15 @@ class CodeRow:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftRow:
+    """Messages in a service's outbox that it should have published by now, and since when the oldest is there."""
+
+    service: str
+    messages: int
+    oldest_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Users:
     """The user service's database at the moment `now` of its clock."""
 
@@ -117,3 +126,4 @@ class Books:
     users: Users
     orders: tuple[OrderRow, ...] = ()
     promos: Promos = field(default_factory=Promos)
+    left: tuple[LeftRow, ...] = ()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from client.audit_account import OPEN, OVERDUE_S
-from client.audit_rows import Books, Finding, OperationRow, OrderRow, Promos, RedemptionRow
+from client.audit_rows import Books, Finding, LeftRow, OperationRow, OrderRow, Promos, RedemptionRow
 
 ORDER_OPEN = ("placed", "reserved", "confirmed")
 SPENT, EFFECTIVE = ("captured",), ("multiplied", "credited")
@@ -57,6 +57,13 @@ def promo_findings(promos: Promos) -> Iterator[Finding]:
     for (account, code_hash), count in Counter((each.account_id, each.code_hash) for each in live).items():
         if count > 1:
             yield Finding(account, f"redemptions of {_code(code_hash)}", "one", str(count))
+
+
+def outbox_findings(left: Iterable[LeftRow]) -> Iterator[Finding]:
+    """What a service announced gets out, unless the broker is away or nobody is there to publish it."""
+    for each in left:
+        since = f"{each.messages} messages, the oldest of {each.oldest_at.isoformat(timespec='seconds')}"
+        yield Finding(each.service, f"outbox, {OVERDUE_S:.0f} s after the commit", "published", since)
 
 
 def _code(code_hash: str) -> str:

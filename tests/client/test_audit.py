@@ -14,6 +14,7 @@ from client.audit_rows import (
     AccountRow,
     Books,
     CodeRow,
+    LeftRow,
     LineRow,
     OperationRow,
     OrderRow,
@@ -21,7 +22,7 @@ from client.audit_rows import (
     RedemptionRow,
     Users,
 )
-from client.audit_sagas import in_flight, promo_findings, saga_mismatches
+from client.audit_sagas import in_flight, outbox_findings, promo_findings, saga_mismatches
 from contracts.events import CoinsRefused
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -278,3 +279,11 @@ def test_an_id_that_was_used_for_two_accounts_is_no_saga_of_both() -> None:
     tombstone = OperationRow("bob", LATER, False, 0, None, 0, "refused", None, 0)
     books = replace(BOOKS, orders=(*ORDERS, order), users=replace(USERS, operations=(*PAST, tombstone)))
     assert not list(saga_mismatches(books))
+
+
+def test_what_a_service_does_not_get_out_is_found() -> None:
+    (found,) = outbox_findings([LeftRow("order_service", 3, NOW)])
+    assert str(found) == (
+        "order_service: outbox, 60 s after the commit: expected published,"
+        " found 3 messages, the oldest of 2030-01-01T00:00:00+00:00"
+    )

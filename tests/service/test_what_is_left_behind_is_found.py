@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 import messaging.database
 import messaging.relay
+from client import audit
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened
 from local.site import Site
@@ -77,6 +78,18 @@ async def test_a_message_that_does_not_fit_holds_up_no_other(
         await probe.hear(AccountOpened, account)
         assert instance.relay._connection is connection
     await rows(site, "user_service", "DELETE FROM outbox WHERE id = :id", id=row)
+
+
+async def test_the_audit_tells_what_nobody_publishes(site: Site) -> None:
+    url = site.client_env()["HOLDFAST_AUDIT_DATABASE_URL"]
+    for age_s in (-120, -90, -30):
+        await rows(site, "user_service", LEAVE, id=uuid4(), in_s=age_s, content_type="application/json")
+    (left,) = (await audit.read(url)).left
+    assert (left.service, left.messages) == ("user_service", 2)
+    assert left.oldest_at == await value(site, "user_service", "SELECT min(created_at) FROM outbox")
+    assert str((await audit.audit(url)).findings[0]).startswith("user_service: outbox, 60 s after the commit")
+    await rows(site, "user_service", "DELETE FROM outbox")
+    assert not (await audit.audit(url)).findings
 
 
 async def test_the_clock_looks_at_accounts_however_many_deadlines_one_has(site: Site) -> None:
