@@ -6,6 +6,7 @@ import asyncio
 from datetime import datetime
 
 from sqlalchemy import DateTime, ScalarSelect, event, func, select
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.engine import URL, ExceptionContext, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -17,10 +18,10 @@ _RETRY_AT_ONCE = frozenset(("40001", "40P01", "23505"))
 """serialization_failure, deadlock_detected, and unique_violation (another replica was first): the same batch, handled
 again, sees what the other one committed. PostgreSQL, appendix A."""
 
-_OUTAGE_CLASSES = ("08", "25P03", "28", "3D000", "53", "57", "58")
-"""Connection exceptions, a transaction that stood still for too long, a refused login (as when the password is being
-changed), a database that is not there (yet), insufficient resources, operator intervention, system errors. PostgreSQL,
-appendix A."""
+_OUTAGE_CLASSES = (*("08", "25006", "25P03", "28", "3D000", "3F000", "42501", "42703", "42P01", "53", "57", "58"),)
+"""Connection exceptions, a database that takes no writes, a transaction that stood still for too long, a refused login
+(as when the password is being changed), a database, schema, right, column or table that is not there (yet),
+insufficient resources, operator intervention, system errors. PostgreSQL, appendix A."""
 
 SILENCE_S_MAX = 10
 """How long the service waits for an answer: a connection can end without either side hearing of it."""
@@ -92,5 +93,9 @@ def is_given_up(error: BaseException, took_s: float) -> bool:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """True if another transaction was in the way, so that doing the same again at once helps."""
+    """True if another transaction was in the way, or a migration of what a statement reads, so that doing the same
+    again at once helps.
+    """
+    if isinstance(error, DBAPIError) and isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
+        return True
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRY_AT_ONCE

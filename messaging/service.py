@@ -118,7 +118,7 @@ class ServiceInstance(Generic[State]):
 
     async def problems(self) -> list[str]:
         """What keeps the service from working, as far as it knows without asking the database."""
-        found = [problem for problem in (self.consumer.problem, self.relay.problem) if problem]
+        found = [problem for problem in (self.consumer.problem, self.relay.problem, self.work.problem) if problem]
         if not await is_consuming(self.broker):
             found.append("consumer: not consuming from the broker")
         if not await is_consuming(self.questions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -75,6 +76,12 @@ class UnitOfWork(Generic[State]):
     ) -> None:
         self._domain, self._engine, self._hand_over = domain, engine, hand_over
         self._metrics, self._tracer, self._hook = metrics, tracer, hook
+        self._waits: dict[object, str] = {}
+
+    @property
+    def problem(self) -> str | None:
+        """What the database says to work that waits for it, or None if none does."""
+        return next(iter(self._waits.values()), None)
 
     async def handle(self, arrived: Sequence[Arrived]) -> None:
         """Handle all of it and return once it is committed, however long an outage takes.
@@ -161,6 +168,8 @@ class UnitOfWork(Generic[State]):
             if messages:
                 state = await domain.handlers.load(connection, [message for message, _ in messages], now)
                 for message, origin in messages:
+                    # Heartbeats and questions come between, however long the messages take.
+                    await asyncio.sleep(0)
                     refused = self._decide(state, message, now, done)
                     if refused and message.envelope:
                         parked.append((_as_parked(message, message.envelope, refused), origin))
@@ -217,7 +226,7 @@ class UnitOfWork(Generic[State]):
         `divisible`: where the work itself may take too long, for the service or for the database, the error is raised,
         so that it is done in parts instead. In an outage that costs no more than smaller transactions afterwards.
         """
-        conflicts, silences, began = 0, 0, 0.0
+        conflicts, silences, began, this = 0, 0, 0.0, object()
 
         def passes(error: Exception) -> bool:
             nonlocal conflicts, silences
@@ -226,16 +235,21 @@ class UnitOfWork(Generic[State]):
             if divisible and (silences > 1 or is_given_up(error, time.monotonic() - began)):
                 return False
             if is_outage(error):
-                log.warning("database away, waiting", error=f"{type(error).__name__}: {str(error)[:200]}")
+                said = f"{type(error).__name__}: {str(error)[:200]}"
+                log.warning("database away, waiting", error=said)
+                self._waits[this] = f"database: {said}"
                 return True
             return is_conflict(error) and conflicts <= CONFLICTS_MAX
 
-        async for attempt in stamina.retry_context(
-            passes, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1
-        ):
-            began = time.monotonic()
-            with attempt:
-                return await work()
+        try:
+            async for attempt in stamina.retry_context(
+                passes, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1
+            ):
+                began = time.monotonic()
+                with attempt:
+                    return await work()
+        finally:
+            self._waits.pop(this, None)
         raise AssertionError("unreachable")
 
     def _report(self, done: _Done, arrived: int) -> None:

@@ -15,12 +15,13 @@ from messaging.database import moment
 from order_service.order import Item, Order
 from order_service.tables import items, orders, puts
 
-_LOCK_ORDERS = text("SELECT * FROM orders WHERE order_id = ANY(:ids) ORDER BY order_id FOR UPDATE").bindparams(
-    bindparam("ids", type_=ARRAY(Uuid))
-)
-_LOCK_ITEMS = text("SELECT * FROM items WHERE item = ANY(:names) ORDER BY item FOR UPDATE").bindparams(
-    bindparam("names", type_=ARRAY(String))
-)
+_LOCK_ORDERS = text(
+    "SELECT order_id, account_id, item, quantity, amount, fulfilment, state, reason, deadline, placed_at, accepted,"
+    " trace, after, asks, ask_again_at FROM orders WHERE order_id = ANY(:ids) ORDER BY order_id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
+_LOCK_ITEMS = text(
+    "SELECT item, price, stock, fulfilment FROM items WHERE item = ANY(:names) ORDER BY item FOR UPDATE"
+).bindparams(bindparam("names", type_=ARRAY(String)))
 _KNOWN_PUTS = text("SELECT message_id FROM puts WHERE message_id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Uuid))
 )

@@ -18,11 +18,13 @@ from promo_service.promo import MISSES_S, Promo, Redemption
 from promo_service.tables import MISSED, codes, puts, redemptions
 
 _LOCK_REDEMPTIONS = text(
-    "SELECT * FROM redemptions WHERE redemption_id = ANY(:ids) ORDER BY redemption_id FOR UPDATE"
+    "SELECT redemption_id, account_id, code_hash, state, reason, added, claimed_at, trace, kind, size, wait_until,"
+    " after, asks, ask_again_at FROM redemptions WHERE redemption_id = ANY(:ids) ORDER BY redemption_id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_LOCK_CODES = text("SELECT * FROM codes WHERE code_hash = ANY(:hashes) ORDER BY code_hash FOR UPDATE").bindparams(
-    bindparam("hashes", type_=ARRAY(String))
-)
+_LOCK_CODES = text(
+    "SELECT code_hash, kind, size, valid_from, valid_until, uses_max, uses FROM codes"
+    " WHERE code_hash = ANY(:hashes) ORDER BY code_hash FOR UPDATE"
+).bindparams(bindparam("hashes", type_=ARRAY(String)))
 _HOLDERS = text(
     "SELECT r.code_hash, r.account_id, r.redemption_id"
     " FROM unnest(:of_codes, :of_accounts) AS wanted (code_hash, account_id)"

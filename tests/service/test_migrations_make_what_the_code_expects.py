@@ -16,25 +16,39 @@ from sqlalchemy.ext.asyncio import create_async_engine
 import order_service.tables
 import promo_service.tables
 import user_service.tables
+from contracts.base import Service
+from contracts.commands import Multiply, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.events import (
+    CoinsMultiplied,
+    CoinsReserved,
+    OrderConfirmed,
+    OrderPlaced,
+    PromoClaimed,
+    PromoRedeemed,
+)
 from local.site import Site
 from local.sources import PROJECT
 from messaging.database import asyncpg_url
 from messaging.migrations import main, migrate
-from tests.service.sites import rows, value
+from tests.service.facts import account_with, placed, reserved
+from tests.service.probe import Probe
+from tests.service.sites import rows, running, value
 from user_service.settings import Migration
 
-METADATA: dict[str, MetaData] = {
+METADATA: dict[Service, MetaData] = {
     "user_service": user_service.tables.metadata,
     "order_service": order_service.tables.metadata,
     "promo_service": promo_service.tables.metadata,
 }
+PREPARED = 8
+"""After some uses PostgreSQL keeps a plan, whose result is then fixed."""
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
 
 FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regnamespace"
 
 
 @pytest.mark.parametrize("service", METADATA)
-async def test_up_down_and_up_again(site: Site, service: str) -> None:
+async def test_up_down_and_up_again(site: Site, service: Service) -> None:
     (url,) = site.migration_env(service).values()
     assert await _differences(url, METADATA[service]) == []
     with ThreadPoolExecutor(1) as thread:
@@ -44,6 +58,45 @@ async def test_up_down_and_up_again(site: Site, service: str) -> None:
         thread.submit(migrate, PROJECT / service, url).result()
         thread.submit(migrate, PROJECT / service, url).result()
     assert await _differences(url, METADATA[service]) == []
+
+
+@pytest.mark.parametrize("service", METADATA)
+@pytest.mark.parametrize("change", ["ADD COLUMN later integer", "DROP COLUMN later"])
+async def test_a_column_that_comes_or_goes_while_a_service_works_parks_nothing(
+    site: Site, probe: Probe, service: Service, change: str
+) -> None:
+    """Statements that are prepared already are told that their result has changed."""
+    tables = [table for table in METADATA[service].tables if table != "alembic_version"]
+    async with running(site, service):
+        names = [await _work(probe, service) for _ in range(PREPARED)]
+        for table in tables:
+            await rows(site, service, f"ALTER TABLE {table} {change}")
+            names.append(await _work(probe, service))
+        await probe.fence(service)
+    assert not [parked for name in names for parked in probe.parked(f"{service}.dead", name)]
+
+
+async def _work(probe: Probe, service: Service) -> str:
+    """One message after the other, each alone in its batch and for every kind of row; returns a name in all of them."""
+    name, saga = str(uuid4()), uuid4()
+    match service:
+        case "user_service":
+            name = await account_with(probe, 1)
+            await probe.send(placed(name, saga, 1))
+            await probe.hear(CoinsReserved, saga)
+        case "order_service":
+            await probe.send(PutItem(item=name, price=1, stock=1, fulfilment="instant"))
+            await probe.send(PlaceOrder(order_id=saga, account_id=name, item=name))
+            await probe.hear(OrderPlaced, saga)
+            await probe.send(reserved(name, saga, 1))
+            await probe.hear(OrderConfirmed, saga)
+        case "promo_service":
+            await probe.send(PutPromo(code=name, effect=Multiply(factor=2)))
+            await probe.send(RedeemPromo(redemption_id=saga, account_id=name, code=name))
+            await probe.hear(PromoClaimed, saga)
+            await probe.send(CoinsMultiplied(account_id=name, operation_id=saga, factor=2, added=1))
+            await probe.hear(PromoRedeemed, saga)
+    return name
 
 
 @pytest.mark.parametrize("wrong", ["port", "password", "database"])

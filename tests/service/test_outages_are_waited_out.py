@@ -8,7 +8,7 @@ import os
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from urllib.error import HTTPError
 from urllib.request import urlopen
 from uuid import UUID, uuid4
@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from contracts.commands import CreditAccount
+from contracts.envelope import SINGLE
 from contracts.events import CoinsCredited
 from local.guard import throwaway_parts
 from local.parts import Parts
@@ -25,6 +26,7 @@ from local.service import Service
 from local.site import Site
 from local.sources import PROJECT
 from provision import secrets
+from provision.databases import at
 from tests.service.facts import account_with
 from tests.service.probe import Probe
 from tests.service.sites import fresh, until, value
@@ -32,6 +34,7 @@ from tests.service.sites import fresh, until, value
 LINES_A_SECOND_MAX = 12
 STOP_S_MAX = 10.0
 BALANCE = "SELECT balance FROM accounts WHERE account_id = :a"
+END_THE_OTHERS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1 AND pid <> pg_backend_pid()"
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +91,7 @@ async def test_a_database_that_takes_no_more_connections_is_waited_for(
         account = await account_with(probe, 1)
         admin = await asyncpg.connect(own_parts.postgres.admin_url)
         await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 0')
-        await admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+        await admin.execute(END_THE_OTHERS, name)
         async with _not_spinning(service):
             during = await _credit(probe, account, 20)
             await until(lambda: _problem(service, "database"), "the health page tells of the database")
@@ -98,6 +101,58 @@ async def test_a_database_that_takes_no_more_connections_is_waited_for(
         await admin.close()
         assert not probe.parked("user_service.dead")
         assert await value(site, "user_service", BALANCE, a=account) == 21
+
+
+@pytest.mark.parametrize(
+    ("hurt", "heal", "said"),
+    [
+        (
+            "ALTER DATABASE {0} SET default_transaction_read_only = on",
+            "ALTER DATABASE {0} RESET default_transaction_read_only",
+            "read-only transaction",
+        ),
+        (
+            "REVOKE INSERT ON inbox FROM user_service",
+            "GRANT INSERT ON inbox TO user_service",
+            "permission denied for table inbox",
+        ),
+        (
+            "ALTER TABLE inbox RENAME TO elsewhere",
+            "ALTER TABLE elsewhere RENAME TO inbox",
+            'relation "inbox" does not exist',
+        ),
+        (
+            "ALTER TABLE inbox RENAME parked_reason TO elsewhere",
+            "ALTER TABLE inbox RENAME elsewhere TO parked_reason",
+            'column "parked_reason" of relation "inbox" does not exist',
+        ),
+    ],
+    ids=["takes no writes", "grants too little", "lacks a table", "lacks a column"],
+)
+async def test_a_database_that_is_not_as_it_must_be_is_waited_for(
+    own_parts: Parts, site: Site, service: Service, hurt: str, heal: str, said: str
+) -> None:
+    name, pid = f"{site.prefix}user_service", service.process.pid
+    admin = await asyncpg.connect(at(own_parts.postgres.admin_url, name))
+    async with Probe.at(site) as probe:
+        account = await account_with(probe, 1)
+        await admin.execute(hurt.format(name))
+        await admin.execute(END_THE_OTHERS, name)
+        async with _not_spinning(service):
+            during = await _credit(probe, account, 20)
+            unreadable = f"unreadable {uuid4()}"
+            await probe.publish("client", "commands", "account.credit", unreadable.encode(), SINGLE)
+            await until(lambda: _problem(service, said), "the health page tells what the database says")
+            await admin.execute(heal.format(name))
+            await admin.execute(END_THE_OTHERS, name)
+            for each in during:
+                await probe.hear(CoinsCredited, each)
+        await probe.park("user_service.dead", unreadable)
+        assert len(probe.parked("user_service.dead")) == 1
+        assert await value(site, "user_service", BALANCE, a=account) == 21
+        await asyncio.to_thread(service.wait_healthy)
+        assert service.process.pid == pid
+    await admin.close()
 
 
 async def test_the_broker_goes_away_and_comes_back(own_parts: Parts, site: Site, service: Service) -> None:
@@ -229,4 +284,5 @@ async def _locked(site: Site, account: str) -> AsyncIterator[None]:
 
 def _signal_family(pid: int, number: signal.Signals) -> None:
     for each in (pid, *_descendants(pid)):
-        os.kill(each, number)
+        with suppress(ProcessLookupError):  # a backend may end meanwhile
+            os.kill(each, number)
