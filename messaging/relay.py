@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import ssl
 import struct
-from collections import deque
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
@@ -27,14 +26,13 @@ from contracts.tls import problem
 from messaging import outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_outage
+from messaging.held import Held
 from messaging.outbox import Left, Outgoing
 from messaging.settings import named
 from messaging.tables import DeliveryTables
 
 log = structlog.get_logger(__name__)
 
-HELD_MAX = 10_000
-"""Messages held in memory; beyond that they stay in the outbox until a sweep takes them."""
 TOGETHER_MAX = 100
 CONFIRM_S_MAX = 15.0
 SWEEP_S = 5.0
@@ -72,7 +70,7 @@ class Relay:
         self._url, self._name, self._user = url, name, user
         self._engine, self._tables, self._hook = engine, tables, hook
         self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")
-        self._held: deque[Outgoing] = deque()
+        self._held = Held()
         self._arrived, self._drained = asyncio.Event(), asyncio.Event()
         self._drained.set()
         self._tls, self._refused = tls, ""
@@ -120,22 +118,24 @@ class Relay:
 
     def hand_over(self, messages: Sequence[Outgoing]) -> None:
         """Take messages whose transaction is committed. Never waits."""
-        if len(self._held) + len(messages) <= HELD_MAX:
-            self._held.extend(messages)
-            if self._held:
-                self._drained.clear()
-                self._arrived.set()
+        self._held.add(messages)
+        if self._held:
+            self._drained.clear()
+            self._arrived.set()
 
     async def _relay(self) -> None:
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             while self._held:
-                together = [self._held[i] for i in range(min(TOGETHER_MAX, len(self._held)))]
-                await self._until_done(together)
-                for _ in together:
-                    self._held.popleft()
+                await self._relay_some()
             self._drained.set()
+
+    async def _relay_some(self) -> None:
+        """Publish the first of what is held, and hold it no more."""
+        together = self._held.first(TOGETHER_MAX)
+        await self._until_done(together)
+        self._held.drop(len(together))
 
     async def _until_done(self, messages: list[Outgoing]) -> None:
         """Publish and delete, waiting out whatever outage there is.
@@ -268,8 +268,7 @@ class Relay:
     async def _sweep_page(self, age_s: float, last: Left | None) -> Left | None:
         """Publish the rows behind `last`, one by one where not confirmed together; returns the last of them."""
         async with self._engine.begin() as connection:
-            held = {message.id for message in self._held}
-            rows = await outbox.left_behind(connection, self._tables, age_s, last, held, TOGETHER_MAX)
+            rows = await outbox.left_behind(connection, self._tables, age_s, last, self._held.ids, TOGETHER_MAX)
             if not rows:
                 return None
             log.info("outbox swept", messages=len(rows))

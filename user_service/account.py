@@ -191,21 +191,33 @@ def release(
 def pass_time(account: Account, now: datetime) -> Step:
     """Let every deadline up to `now` have its effect, in the order of the deadlines."""
     step = Step(account)
-    while True:
-        due = [operation for operation in step.account.log if operation.deadline and operation.deadline <= now]
-        if not due:
-            return step
-        first = min(due, key=lambda operation: (operation.deadline, operation.place))
-        match first.state:
-            case "reserved":
-                over = replace(first, state="expired", deadline=None, reason="deadline_passed", cause="deadline")
-            case "waiting":
-                over = replace(first, state="refused", deadline=None, reason="wait_deadline_passed", cause="deadline")
-            case _:
-                lapsed = {each.id for each in due if (each.state, each.deadline) == ("named", first.deadline)}
-                step = _then(step, _settle(_drop(step.account, lapsed)))
-                continue
-        step = _then(step, _settle(_put(step.account, over), facts=_said(account.id, over)))
+    while due := _due(step.account, now):
+        ended = {each.id: _over(each) for each in due if each.state != "named"}
+        left = _drop(step.account, {each.id for each in due} - ended.keys())
+        log = tuple(ended.get(each.id, each) for each in left.log)
+        facts = tuple(fact for each in ended.values() for fact in _said(account.id, each))
+        step = _then(step, _settle(replace(left, log=log), facts=facts))
+    return step
+
+
+def _due(account: Account, now: datetime) -> list[Operation]:
+    """What has its effect next, in the order of the deadlines: all that is due where nothing waits, since then nobody
+    is answered between two deadlines; else one operation, or the named ones that lapse together.
+    """
+    due = [(operation.deadline, operation.place, operation) for operation in account.log if operation.deadline]
+    over = [operation for deadline, _, operation in sorted(due) if deadline <= now]
+    if not over or all(operation.state != "waiting" for operation in account.log):
+        return over
+    if over[0].state != "named":
+        return over[:1]
+    return [each for each in over if (each.state, each.deadline) == ("named", over[0].deadline)]
+
+
+def _over(operation: Operation) -> Operation:
+    """What a reservation or a wait becomes at its deadline."""
+    if operation.state == "reserved":
+        return replace(operation, state="expired", deadline=None, reason="deadline_passed", cause="deadline")
+    return replace(operation, state="refused", deadline=None, reason="wait_deadline_passed", cause="deadline")
 
 
 def _not_admitted(account: Account, operation: Operation, after: tuple[UUID, ...], limits: Limits) -> str | None:

@@ -148,15 +148,23 @@ _KEEP = _UPSERT.on_conflict_do_update(
 
 
 async def due(connection: AsyncConnection, limit: int) -> list[str]:
-    """Accounts with a deadline that has passed, the longest ago first."""
+    """Accounts with a deadline that has passed, the longest ago first: as many as have `limit` such operations
+    together, and at least one.
+    """
     rows = await connection.execute(
-        select(operations.c.account_id)
+        select(operations.c.account_id, func.count())
         .where(operations.c.deadline <= moment())
         .group_by(operations.c.account_id)
         .order_by(func.min(operations.c.deadline), operations.c.account_id)
         .limit(limit)
     )
-    return list(rows.scalars())
+    found: list[str] = []
+    for account_id, count in rows:
+        limit -= count
+        if found and limit < 0:
+            break
+        found.append(account_id)
+    return found
 
 
 def _row(account_id: str, operation: Operation, pending: bool) -> dict[str, Any]:

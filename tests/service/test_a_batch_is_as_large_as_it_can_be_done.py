@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -21,7 +22,7 @@ from messaging.unit_of_work import ATTEMPTS_ALONE, Arrived
 from tests.service.facts import FAR, account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import make, rows, running, value
-from user_service.account import Account, Limits, arrive
+from user_service.account import Account, Limits, arrive, pass_time
 from user_service.handlers import AccountHandlers
 from user_service.operation import Operation
 from user_service.store import Accounts
@@ -93,6 +94,17 @@ def test_a_newcomer_costs_as_many_walks_along_the_log_whatever_it_names(monkeypa
         credit = Operation(uuid4(), 0, "credit", 5, "waiting")
         arrived = arrive(account, credit, names, now, Limits()).account
         assert len(arrived.log) == len(log) + count + 1
+        walks.append(Watched.walks)
+    assert walks[0] == walks[1] > 0
+
+
+def test_deadlines_that_pass_together_cost_as_many_walks_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    walks = []
+    for count in (1, 400):
+        log = Watched(replace(_held(place), deadline=FAR - timedelta(seconds=place)) for place in range(1, count + 1))
+        monkeypatch.setattr(Watched, "walks", 0)
+        step = pass_time(Account("a", opened=True, balance=10_000, log=log), FAR)
+        assert len(step.lines) == len(step.facts) == count
         walks.append(Watched.walks)
     assert walks[0] == walks[1] > 0
 

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -16,6 +20,7 @@ from contracts.events import AccountOpened
 from local.site import Site
 from messaging import inbox, outbox
 from messaging.checkpoints import Checkpoint
+from messaging.message import Announcement, Message
 from tests.service.probe import Probe
 from tests.service.sites import make, rows, running, until, value
 from user_service import store
@@ -107,10 +112,51 @@ async def test_the_clock_looks_at_accounts_however_many_deadlines_one_has(site: 
         )
     instance = make(site, "user_service")
     async with instance.engine.connect() as connection:
-        assert await store.due(connection, 3) == [crowd, *others]
+        assert await store.due(connection, 52) == [crowd, *others]
     assert not await instance.work.handle_due()
     async with instance.engine.connect() as connection:
-        assert await store.due(connection, 3) == []
+        assert await store.due(connection, 52) == []
+    await instance.engine.dispose()
+
+
+async def test_crowds_that_are_due_at_once_stop_nothing_else(site: Site) -> None:
+    """As many accounts as have some hundred deadlines are looked at together, and the loop goes on between them."""
+    accounts = [f"c-{number}-{uuid4()}" for number in range(4)]
+    for number, account in enumerate(accounts):
+        await rows(
+            site,
+            "user_service",
+            "INSERT INTO operations"
+            " (account_id, operation_id, pending, place, kind, size, state, deadline, delta, cause)"
+            " SELECT :a, gen_random_uuid(), true, n, 'reserve', 1, 'reserved',"
+            " now() - make_interval(secs => :ago_s + n), 0, 'test' FROM generate_series(1, 200) AS n",
+            a=account,
+            ago_s=1000 * (4 - number),
+        )
+    instance, turns = make(site, "user_service"), 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with instance.engine.connect() as connection:
+        assert await store.due(connection, 1) == accounts[:1]
+        assert await store.due(connection, 400) == accounts[:2]
+        assert await store.due(connection, 500) == accounts[:2]
+    other, before = asyncio.create_task(turn()), []
+    handle = instance.domain.handlers.handle
+
+    def watched(state: Any, message: Message, now: datetime) -> Sequence[Announcement]:
+        before.append(turns)
+        return handle(state, message, now)
+
+    with patch.object(instance.domain.handlers, "handle", watched):
+        assert await instance.work.handle_due()
+    other.cancel()
+    assert len(before) == 2
+    assert before[0] < before[1]
     await instance.engine.dispose()
 
 

@@ -24,7 +24,7 @@ from messaging.consumer import Consumer
 from messaging.domain import Domain, Handlers
 from messaging.message import Announcement, Message, Origin, decode
 from messaging.outbox import Left
-from messaging.relay import SWEEP_S, TOGETHER_MAX, Relay
+from messaging.relay import SWEEP_S, Relay
 from messaging.unit_of_work import UnitOfWork
 from tests.simulation.channel import Broker, Channel, Sent, Verdict
 from tests.simulation.node import Delivery, Died, Event, Parcel, Publish, Reached
@@ -142,7 +142,7 @@ class DatabaseNode:
         """Publish until all is done or the relay has to connect again, which takes it some time."""
         self._turn_ends.clear()
         if self._publishing is None:
-            self._publishing = asyncio.create_task(self._publish_held())
+            self._publishing = asyncio.create_task(self._relay._relay_some())
             self._publishing.add_done_callback(lambda _: self._turn_ends.set())
         else:
             self._goes_on.set()
@@ -150,14 +150,6 @@ class DatabaseNode:
         if self._publishing.done():
             ended, self._publishing = self._publishing, None
             ended.result()
-
-    async def _publish_held(self) -> None:
-        """As `Relay._relay` does each time."""
-        held = self._relay._held
-        together = [held[i] for i in range(min(TOGETHER_MAX, len(held)))]
-        await self._relay._until_done(together)
-        for _ in together:
-            held.popleft()
 
     async def _hook(self, checkpoint: Checkpoint) -> None:
         if checkpoint == "before publish":

@@ -168,8 +168,9 @@ def capture_of_an_expired_one_says_captured(patch: pytest.MonkeyPatch) -> None:
 
 
 def _settled(patch: pytest.MonkeyPatch, change: Callable[[Operation], Operation]) -> None:
-    put = accounts._put
+    put, over = accounts._put, accounts._over
     patch.setattr(accounts, "_put", lambda account, operation: put(account, change(operation)))
+    patch.setattr(accounts, "_over", lambda operation: change(over(operation)))
 
 
 def captured_coins_stay(patch: pytest.MonkeyPatch) -> None:
