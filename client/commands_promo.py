@@ -7,6 +7,7 @@ from typing import Annotated
 from uuid import UUID
 
 import typer
+from pydantic import TypeAdapter
 
 from client import codes
 from client.client import Client
@@ -28,7 +29,7 @@ from client.session import (
     run,
 )
 from client.timeline import effect
-from contracts.commands import Bonus, Multiply, PromoEffect
+from contracts.commands import Bonus, Moment, Multiply, PromoEffect
 from contracts.queries import PromoView, RedemptionView
 
 app = typer.Typer(no_args_is_help=True, help="Set, redeem and look at promo codes.")
@@ -193,8 +194,8 @@ def _time(option: str, given: str | None) -> datetime | None:
     if given is None:
         return None
     try:
-        return datetime.fromisoformat(given).astimezone()
-    except ValueError:
+        return TypeAdapter[datetime](Moment).validate_python(datetime.fromisoformat(given).astimezone())
+    except (ValueError, OverflowError):
         raise Failed(
             f"{option}: a time such as 2030-01-31T18:00 or 2030-01-31T18:00Z (given: {given!r})", USAGE
         ) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
@@ -142,6 +143,10 @@ class Bonus(Contract):
 PromoEffect = Annotated[Multiply | Bonus, Field(discriminator="kind")]
 
 
+Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]
+"""A time that every clock and calendar can show, in whatever zone."""
+
+
 class PutPromo(_Command):
     """Set what a promo code does, when it is valid and how often it can be used; the code is added if it is new.
 
@@ -158,8 +163,8 @@ class PutPromo(_Command):
 
     code: Code
     effect: PromoEffect
-    valid_from: AwareDatetime | None = None
-    valid_until: AwareDatetime | None = None
+    valid_from: Moment | None = None
+    valid_until: Moment | None = None
     uses_max: Coins | None = None
 
     @model_validator(mode="after")

@@ -23,6 +23,8 @@ LOCAL_MISTAKES: list[tuple[list[str], str]] = [
     (["promo", "put", "X", "--bonus", "-5"], "--bonus"),
     (["promo", "put", "X", "--bonus", "5", "--from", "tomorrow"], "--from"),
     (["promo", "put", "X", "--bonus", "5", "--from", "2030-01-02", "--until", "2030-01-01"], "--until"),
+    (["promo", "put", "X", "--bonus", "5", "--until", "9999-12-31T23:59:59-05:00"], "--until"),
+    (["promo", "put", "X", "--bonus", "5", "--until", "9999-06-01T00:00:00Z"], "--until"),
     (["promo", "generate"], "--multiply, --bonus"),
     (["promo", "generate", "--bonus", "-5"], "--bonus"),
     (["order", "show", "7"], "ORDER"),

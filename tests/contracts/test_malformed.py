@@ -109,6 +109,12 @@ PROMO = (
     ("data.effect", '{"kind": "bonus", "amount": "7"}', "promo.put: effect.bonus.amount: Input should be a valid int"),
     ("data.valid_from", '"2030-02-01T00:00:00Z"', "promo.put: message: Value error, valid_until must be later"),
     ("data.valid_from", '"2030-01-01T00:00:00"', "promo.put: valid_from: Input should have timezone info"),
+    ("data.valid_until", '"9999-12-31T23:59:59-05:00"', "promo.put: valid_until: Input should be less than 9999-01-01"),
+    (
+        "data.valid_from",
+        '"1969-12-31T23:59:59Z"',
+        "promo.put: valid_from: Input should be greater than or equal to",
+    ),
     ("data.uses_max", "0", "promo.put: uses_max: Input should be greater than or equal to 1 (given: 0)"),
 )
 
