@@ -19,6 +19,7 @@ KINDS: tuple[tuple[Callable[[Random], HostileMessage], int], ...] = (
     (contents.of_json, 150),
     (contents.of_spoiled, 200),
     (contents.of_field, 200),
+    (contents.of_number, 40),
     (contents.of_batch, 60),
     (ways.of_way, 70),
     (contents.of_ids, 60),

@@ -12,7 +12,7 @@ from contracts.base import Service
 from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
 from contracts.topology import EXCHANGE_OF, FACTS, MESSAGE_BYTES_MAX, SERVICES
 from tests.hostile.message import Fate, HostileMessage, command, healthy, make
-from tests.hostile.texts import bad_json, bad_text, spoiled
+from tests.hostile.texts import bad_json, bad_text, huge_number, spoiled
 
 
 def of_bytes(random: Random) -> HostileMessage:
@@ -41,6 +41,10 @@ VALUES: tuple[Any, ...] = (
     -1,
     2**53,
     10**30,
+    10**308,
+    10**310,
+    10**400,
+    -(10**400),
     1.5,
     -0.0,
     "",
@@ -63,6 +67,12 @@ def of_field(random: Random) -> HostileMessage:
         return make(f"{name} is missing", "decided", user, key, sent)
     part[name] = random.choice(VALUES)
     return make(f"{name} is {part[name]!r}"[:60], "decided", user, key, sent)
+
+
+def of_number(random: Random) -> HostileMessage:
+    user, key, sent = command(random)
+    why, body = huge_number(random, sent)
+    return make(why, "parked", user, key, body)
 
 
 def of_batch(random: Random) -> HostileMessage:
@@ -99,7 +109,7 @@ def of_peer(random: Random) -> HostileMessage:
     service: Service = random.choice(SERVICES)
     taken = [name for name, fact in FACTS.items() if fact.exchange == EXCHANGE_OF[service] and fact.consumers]
     key = random.choice(sorted(taken))
-    why, body = random.choice((bad_text, bad_json))(random, healthy(random, key))
+    why, body = random.choice((bad_text, bad_json, huge_number))(random, healthy(random, key))
     return make(f"{service}: {why}", "parked", service, key, body, EXCHANGE_OF[service])
 
 

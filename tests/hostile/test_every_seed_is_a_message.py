@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from random import Random
 
@@ -13,8 +14,10 @@ from contracts.topology import FACTS, facts_for
 from messaging.message import Message, Origin, Unreadable, decode
 from tests.hostile import HostileMessage, hostile
 from tests.hostile.message import command
+from tests.hostile.texts import HUGE
 
 SEEDS = range(4000)
+NUMBER = re.compile(rb": (-?1[\d.eE+]{3,}|-?9\.9e99999)[,}]")
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +58,14 @@ def test_what_is_to_be_parked_cannot_be_read_and_what_is_decided_reaches_a_servi
                 found = decode(each.body, origin, facts_for(service))
                 assert found, each
                 assert all(isinstance(content, Unreadable) for content in found), each
+
+
+def test_numbers_that_no_double_holds_come_up_in_every_field_of_numbers(messages: list[HostileMessage]) -> None:
+    parked = [each for each in messages if each.fate == "parked"]
+    written = {text.decode() for each in parked for text in NUMBER.findall(each.body)}
+    assert written >= set(HUGE)
+    fields = {each.why.partition(" is ")[0] for each in parked if NUMBER.search(each.body)}
+    assert fields >= {"amount", "deadline_s", "price", "quantity", "stock", "uses_max", "wait_s"}
 
 
 def test_what_they_are_made_from_can_be_read() -> None:

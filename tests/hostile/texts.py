@@ -9,6 +9,15 @@ from typing import Any
 
 from pamqp.commands import Basic
 
+HUGE = (
+    *(f"{sign}{number}" for sign in ("", "-") for number in ("1e400", "1E+309", "9.9e99999", f"1{'0' * 400}")),
+    f"1{'0' * 310}",
+    f"-1{'0' * 310}",
+    f"1{'0' * 310}.0",
+    f"1{'0' * 305}e5",
+    f"1{'0' * 4299}",
+)
+"""Numbers, as they are written, that no double holds; the last is the longest integer that Python reads."""
 ESCAPES = ("\\ud800", "\\udfff\\ud800", "\\u0000\\udc00", "\\x", "\\u12", "\\")
 
 
@@ -59,6 +68,18 @@ def bad_text(random: Random, sent: dict[str, Any]) -> tuple[str, bytes]:
         ("XML", b"<order>" + mark + b"</order>"),
     )
     return random.choice(cases)
+
+
+def huge_number(random: Random, sent: dict[str, Any]) -> tuple[str, bytes]:
+    """What is wrong, and a message in which a field is a number that no double holds: one that is a number anyway, if
+    its data has such fields.
+    """
+    data = sent["data"]
+    holders = [data, *(each for each in data.values() if isinstance(each, dict))]
+    numeric = [(each, name) for each in holders for name, value in each.items() if type(value) in (int, float)]
+    holder, name = random.choice(numeric or [(each, name) for each in (sent, data) for name in sorted(each)])
+    holder[name], raw = "@", random.choice(HUGE)
+    return f"{name} is {raw}"[:60], json.dumps(sent).replace('"@"', raw).encode()
 
 
 def bad_json(random: Random, sent: dict[str, Any]) -> tuple[str, bytes]:
