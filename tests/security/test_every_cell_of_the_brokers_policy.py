@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from aiormq.abc import AbstractChannel
+from pamqp.common import FieldValue
 
 from contracts import queries, topology
 from local.parts import Parts
@@ -89,6 +90,18 @@ def topic_cells(user: str, users: list[str]) -> list[tuple[Cell, Attempt]]:
     return found
 
 
+def dead_letter_cells(user: str) -> list[tuple[Cell, Attempt]]:
+    """Declaring a queue of one's own that dead-letters to every exchange, under the messages' own keys or another."""
+    found: list[tuple[Cell, Attempt]] = []
+    for exchange in (*EXCHANGES, "mine"):
+        for number, key in enumerate(("", "catalog.put", "#")):
+            away: dict[str, FieldValue] = {"x-dead-letter-exchange": exchange}
+            away |= {"x-dead-letter-routing-key": key} if key else {}
+            declare = partial(_declare_away, queue=f"{own_queue(user)}.{exchange}.{number}", away=away)
+            found.append((("dead-letter to", "exchange", exchange, None), declare))
+    return found
+
+
 def queue_cells(user: str, users: list[str]) -> list[tuple[Cell, Attempt]]:
     """Doing everything with every queue."""
     source = ("user", "#") if user == "operator" else ("replies", f"reply.{user}.1")
@@ -110,9 +123,9 @@ def queue_cells(user: str, users: list[str]) -> list[tuple[Cell, Attempt]]:
 
 
 def exchange_cells(user: str) -> list[tuple[Cell, Attempt]]:
-    """Declaring, deleting and forwarding between every exchange; the first two nobody may."""
+    """Declaring and deleting every exchange, and some whose names come close to those of the user's own queues."""
     found: list[tuple[Cell, Attempt]] = []
-    for exchange in (*EXCHANGES, "mine", f"reply.{user}"):
+    for exchange in (*EXCHANGES, "mine", user, f"reply.{user}", f"reply.{user}.own", f"tap.{user}.own", f"{user}.own"):
         found.append((("declare", "exchange", exchange, None), partial(_declare_exchange, exchange=exchange)))
         found.append((("delete", "exchange", exchange, None), partial(_delete_exchange, exchange=exchange)))
     return found
@@ -132,7 +145,7 @@ async def test_every_cell(site: Site, parts: Parts, capsys: pytest.CaptureFixtur
         users = [each.user for each in logins]
         clients = tuple(user for user in users if user not in (*SERVICES, "operator"))
         policy = read(BROKER, clients)
-        assert policy.actions() == {"publish", "bind from", *QUEUE_ACTIONS}
+        assert policy.actions() == {"publish", "bind from", "dead-letter to", *QUEUE_ACTIONS}
         async with all_powerful(site, parts) as channel:
             for queue in queues(users):
                 if queue not in OF_SERVICES:
@@ -164,7 +177,7 @@ async def test_messages_are_forwarded_only_from_where_a_user_may_listen_to_where
 
 async def _try_all(policy: Policy, each: Login, users: list[str]) -> int:
     """The number of cells; raises with those that came out otherwise than the policy says."""
-    cells = topic_cells(each.user, users) + exchange_cells(each.user)
+    cells = topic_cells(each.user, users) + exchange_cells(each.user) + dead_letter_cells(each.user)
     said = await each.attempts([attempt for _, attempt in cells])
     ordered = queue_cells(each.user, users)
     said += [await each.attempt(attempt) for _, attempt in ordered]
@@ -191,6 +204,11 @@ async def _unbind(channel: AbstractChannel, queue: str, exchange: str, key: str)
 
 async def _declare(channel: AbstractChannel, queue: str) -> None:
     await channel.queue_declare(queue, durable=True)
+
+
+async def _declare_away(channel: AbstractChannel, queue: str, away: dict[str, FieldValue]) -> None:
+    await channel.queue_declare(queue, exclusive=True, arguments=away)
+    await channel.queue_delete(queue)
 
 
 async def _take_one(channel: AbstractChannel, queue: str) -> None:

@@ -39,16 +39,30 @@ ON_TABLE = {
     "trigger": "CREATE TRIGGER mine BEFORE UPDATE ON {table} EXECUTE FUNCTION suppress_redundant_updates_trigger()",
     "alter": "ALTER TABLE {table} ADD COLUMN mine int",
     "drop": "DROP TABLE {table} CASCADE",
+    "references": "CREATE TABLE room.mine (mine text, FOREIGN KEY (mine) REFERENCES {table})",
+    "maintain": "REINDEX TABLE {table}",
+    "read lock": "LOCK TABLE {table} IN ACCESS SHARE MODE",
+    "write lock": "LOCK TABLE {table} IN ROW EXCLUSIVE MODE",
+    "exclusive lock": "LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE",
 }
+"""`room` is a schema of whoever tries it. Before PostgreSQL 17, which has a privilege for that, an owner maintains."""
+ON_SEQUENCE = {"next value": "SELECT nextval('{sequence}')", "set value": "SELECT setval('{sequence}', 7)"}
 REFUSALS = (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidSchemaNameError, asyncpg.RaiseError)
 """No privilege, not even to see the schema, or the trigger by which the ledger is only added to."""
+
+BEYOND_PRIVILEGES = (
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.InvalidForeignKeyError,
+    asyncpg.DatatypeMismatchError,
+)
+"""A row that breaks a rule of the table, and a foreign key that does not fit it, got past the privileges."""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 async def test_every_cell(site: Site, parts: Parts, capsys: pytest.CaptureFixture[str]) -> None:
     policy, tried = read(DATABASES), 0
-    assert policy.actions() == {"connect", *IN_DATABASE, *ON_TABLE}
+    assert policy.actions() == {"connect", *IN_DATABASE, *ON_TABLE, *ON_SEQUENCE}
     wrong: list[str] = []
     for database in (*SERVICES, *OTHERS):
         async with _as_superuser(site, parts, database) as connection:
@@ -63,6 +77,20 @@ async def test_every_cell(site: Site, parts: Parts, capsys: pytest.CaptureFixtur
     assert not wrong, "\n".join(wrong)
     with capsys.disabled():
         record("permission cells of the databases, as in the policy", f"{tried} by {len(ROLES)} roles")
+
+
+async def test_what_a_later_migration_makes_has_the_rights_of_what_is_there(site: Site, parts: Parts) -> None:
+    """And sequences have those of the table, although there are none so far."""
+    policy, wrong = read(DATABASES), []
+    for database in SERVICES:
+        async with _as_superuser(site, parts, database) as connection, connection.transaction():
+            assert await _sequences(connection) == []
+            await connection.execute(f"SET LOCAL ROLE {database}_owner")
+            await connection.execute("CREATE TABLE public.later (number int PRIMARY KEY)")
+            await connection.execute("CREATE SEQUENCE public.later_number")
+            for role in ROLES:
+                wrong += await _wrong(policy, connection, role, database, {"later": "number"})
+    assert not wrong, "\n".join(wrong)
 
 
 async def test_a_login_has_the_rights_of_its_role_and_no_more(site: Site, parts: Parts) -> None:
@@ -128,6 +156,13 @@ async def _tables(connection: Connection) -> dict[str, str]:
     return {row["relname"]: row["attname"] for row in rows}
 
 
+async def _sequences(connection: Connection) -> list[str]:
+    rows = await connection.fetch(
+        "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'S'"
+    )
+    return [row["relname"] for row in rows]
+
+
 async def _wrong(
     policy: Policy,
     connection: Connection,
@@ -142,6 +177,13 @@ async def _wrong(
         (action, table, statement.format(table=f'public."{table}"', column=column))
         for table, column in tables.items()
         for action, statement in ON_TABLE.items()
+        # Who logged in by itself may have no room for a table that references another.
+        if role or action != "references"
+    ]
+    cells += [
+        (action, None, statement.format(sequence=f'public."{sequence}"'))
+        for sequence in await _sequences(connection)
+        for action, statement in ON_SEQUENCE.items()
     ]
     found = []
     for action, table, statement in cells:
@@ -156,9 +198,11 @@ async def _works(connection: Connection, role: str, statement: str) -> bool:
     await transaction.start()
     try:
         if role:
+            await connection.execute("SET LOCAL ROLE NONE")
+            if "room." in statement:
+                await connection.execute(f'CREATE SCHEMA room AUTHORIZATION "{role}"')
             await connection.execute(f'SET LOCAL ROLE "{role}"')
-        # A row that breaks a rule of the table got past the privileges.
-        with suppress(asyncpg.IntegrityConstraintViolationError):
+        with suppress(*BEYOND_PRIVILEGES):
             await connection.execute(statement)
     except REFUSALS:
         return False
