@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -96,6 +97,20 @@ def call(*words: str, env: Mapping[str, str], folder: Path = PROJECT, until: str
         code = child.wait()
         output.seek(0)
         return f"{' '.join(words)}\n{output.read()}\nexit code {code}"
+
+
+def redeem(env: Mapping[str, str], folder: Path, taken: str, unknown: str) -> list[str]:
+    """What the command line says to who redeems a code that there is, and one that there is not.
+
+    Without the arguments: who sets or redeems a code knows it.
+    """
+    program = partial(call, "-m", "client.cli", env=env, folder=folder)
+    assert "exit code 0" in program("promo", "put", taken, "--bonus", "7")
+    assert "exit code 0" in program("account", "open", "songbird")
+    said = [program("promo", "redeem", "songbird", code, "--wait").partition("\n")[2] for code in (taken, unknown)]
+    assert "redeemed" in said[0], said
+    assert "refused" in said[1], said
+    return said
 
 
 def page(url: str) -> bytes:

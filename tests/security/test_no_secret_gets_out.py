@@ -1,4 +1,4 @@
-"""No password and no key is shown or kept anywhere, whatever goes wrong: in logs, queues, tables, pages or traces."""
+"""No password, key or promo code is shown or kept anywhere, whatever goes wrong: in logs, queues, tables or traces."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ pytestmark = pytest.mark.timeout(400)
 
 WRONG = f"wrong-{uuid4().hex}"
 """A secret too, though it opens nothing: it may be that of another place."""
+TAKEN, UNKNOWN = f"TAKEN{uuid4().hex}".upper(), f"UNKNOWN{uuid4().hex}".upper()
+"""Promo codes that somebody redeems, one of which there is."""
 NOT_URLS = (
     "{scheme}://user:{wrong}@127.0.0.1:port/name",
     "{scheme}//user:{wrong}@[::1/name",
@@ -66,14 +68,16 @@ async def places(own_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> 
             await asyncio.to_thread(each.wait_healthy)
         async with login(site.amqp_url("operator"), "operator") as operator:
             channel = await operator.connection.channel()
-            await channel.queue_declare("tap.operator.1", exclusive=True)
             for exchange in PUBLISHER_EXCHANGES:
-                await channel.queue_bind("tap.operator.1", exchange, "#")
+                await channel.queue_declare(f"tap.operator.{exchange}", exclusive=True)
+                await channel.queue_bind(f"tap.operator.{exchange}", exchange, "#")
             await asyncio.to_thread(_use, found, site, folder)
             await _misuse(site)
             await _cut_off(found, own_parts, site, services)
             found.add("command line", await asyncio.to_thread(call, "-m", "client.cli", "demo", env=site.client_env()))
-            found.add("announcements", *await canaries.drain(channel, "tap.operator.1"))
+            for exchange in PUBLISHER_EXCHANGES:
+                place = "commands" if exchange == "commands" else "announcements"
+                found.add(place, *await canaries.drain(channel, f"tap.operator.{exchange}"))
         await _look(found, own_parts, site, services)
         await asyncio.to_thread(_mistakes, found, own_parts, site, folder)
         for each in services:
@@ -88,6 +92,7 @@ SEEN = {
     "provision": "are ready",
     "migrations": "exit code 0",
     "command line": "healthy",
+    "state of the command line": "songbird",
     "mistakes": "ACCESS_REFUSED",
     "logs": "started",
     "logs of the cut": "password authentication failed",
@@ -95,6 +100,7 @@ SEEN = {
     "pages of the cut": "consumer",
     "traces": "service.name",
     "announcements": "coins.multiplied",
+    "commands": "promo.redeem",
     "dead letters": "reason",
     "tables": "ledger",
     "pg_stat_activity": "user_service",
@@ -113,7 +119,17 @@ async def test_no_secret_is_anywhere(places: Places, own_parts: Parts) -> None:
     assert places.found.keys() == SEEN.keys()
     known = {name: value for name, value in own_parts.settings.items() if name.endswith(("PASSWORD", "KEY"))}
     assert len(known) >= len(secrets.BROKER_USERS) + len(secrets.DATABASE_ROLES)
-    leaks = places.leaks({**known, "wrong": WRONG})
+    cookie = (own_parts.folder / "rabbitmq" / ".erlang.cookie").read_text()
+    assert len(cookie) >= 20
+    leaks = places.leaks({**known, "Erlang cookie": cookie, "wrong": WRONG})
+    assert not leaks, "\n".join(sorted(set(leaks))[:20])
+
+
+async def test_no_promo_code_is_anywhere_but_in_the_commands_that_set_or_redeem_it(places: Places) -> None:
+    codes = {form: form for code in (TAKEN, UNKNOWN) for form in (code, code.lower())}
+    assert all(places.hold("commands", code) for code in (TAKEN, UNKNOWN))
+    elsewhere = Places({place: contents for place, contents in places.found.items() if place != "commands"})
+    leaks = elsewhere.leaks(codes)
     assert not leaks, "\n".join(sorted(set(leaks))[:20])
 
 
@@ -166,6 +182,8 @@ def _use(found: Places, site: Site, folder: Path) -> None:
         looks = [["status"], ["status", "--json"], ["audit"], ["dead", "list"], ["dead", "list", "--json"]]
         for said in threads.map(lambda words: call("-m", "client.cli", *words, env=env, folder=folder), looks):
             found.add("command line", said)
+    found.add("command line", *canaries.redeem(env, folder, TAKEN, UNKNOWN))
+    found.add("state of the command line", *(file.read_bytes() for file in folder.rglob("*") if file.is_file()))
 
 
 async def _misuse(site: Site) -> None:
