@@ -154,9 +154,10 @@ class Traffic:
         """
         among = self.name if strangers else ""
         settled_s = await self.ended()
-        unserved = await latecomer.unserved(self, SAGA_S_MAX)
+        # Before anything else takes time, in which what is late might still end.
         found = [f"{what} {saga} is still open" for saga, what in self.open.items()]
         found += [f"shoppers wait after {settled_s:.0f} s" for task in self._tasks if not task.done()]
+        unserved = await latecomer.unserved(self, SAGA_S_MAX)
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
         found += unserved + self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
         found += await self._unheard()
