@@ -29,7 +29,7 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.topology import FACTS
-from tests.faults.shopper import Ending
+from tests.faults.saga import Ending
 
 ENDINGS = (
     CoinsCredited,

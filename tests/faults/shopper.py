@@ -5,41 +5,33 @@ ended and that the balance is what those endings make of it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
+from client.client import Sent
 from client.errors import StillOpen, Unreachable
 from client.waiting import until
 from contracts.commands import CreditAccount, PlaceOrder, RedeemPromo
+from contracts.events import OperationKind
 from contracts.queries import AccountView
+from tests.faults.saga import Asked, effect_of
+from tests.faults.shop import Code, Item
 
 if TYPE_CHECKING:
     from tests.faults.traffic import Traffic
-
-View = TypeVar("View")
 
 COINS = 100
 COMMANDS = (4, 8)
 HASTE_S = 0.05
 RESEND_S = 2.0
+GLANCE_S = 0.5
+GLANCES = 0.3
+"""After this share of commands the shopper waits a little to see how it ends, so that the next is surely sent later."""
 WAIT_S = 600.0
 """The traffic says when it is too late, not the shopper."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a saga ended, as its account's owner was told. `what`: credit, order or redemption. `state`: of that.
-    `added`: the coins that it added.
-    """
-
-    what: str
-    account: str
-    state: str
-    added: int
 
 
 class Shopper:
@@ -50,9 +42,7 @@ class Shopper:
         self._random = random.Random(f"{traffic.seed}/{number}")
         self.account = f"{traffic.name}-{number}"
         self._again: dict[UUID, Callable[[], Awaitable[object]]] = {}
-        self._credits: dict[UUID, int] = {}
         self._orders: list[UUID] = []
-        self._redemptions: list[UUID] = []
         self._errands: list[asyncio.Task[None]] = []
 
     async def shop(self) -> None:
@@ -63,11 +53,13 @@ class Shopper:
             for _ in range(self._random.randint(*COMMANDS)):
                 await self._command()
                 await asyncio.sleep(self._random.random() * HASTE_S)
+                if self._random.random() < GLANCES and not self._traffic.closing:
+                    await self._glance()
+            await self._look_back()
             await asyncio.gather(*self._errands)
         finally:
             for errand in self._errands:
                 errand.cancel()
-        await self._look_back()
 
     async def _open(self) -> None:
         await self._traffic.until_confirmed(lambda: self._traffic.client.open_account(self.account))
@@ -94,16 +86,16 @@ class Shopper:
 
     async def _credit(self, amount: int) -> None:
         credit_id, client = uuid4(), self._traffic.client
-        self._credits[credit_id] = amount
-        await self._send("credit", credit_id, lambda: client.credit(self.account, amount, credit_id=credit_id))
+        await self._send(credit_id, "credit", amount, lambda: client.credit(self.account, amount, credit_id=credit_id))
 
-    async def _buy(self, item: str, quantity: int, deadline_s: float = 8.0) -> UUID:
+    async def _buy(self, item: Item, quantity: int, deadline_s: float = 8.0) -> UUID:
         order_id, client = uuid4(), self._traffic.client
         self._orders.append(order_id)
         await self._send(
-            "order",
             order_id,
-            lambda: client.place_order(self.account, item, quantity, deadline_s=deadline_s, order_id=order_id),
+            "reserve",
+            item.price * quantity,
+            lambda: client.place_order(self.account, item.name, quantity, deadline_s=deadline_s, order_id=order_id),
         )
         return order_id
 
@@ -129,76 +121,77 @@ class Shopper:
             client = self._traffic.client
             await self._traffic.until_confirmed(lambda: client.cancel_order(self.account, order_id))
 
-    async def _redeem(self, code: str) -> None:
+    async def _redeem(self, code: Code) -> None:
         redemption_id, client = uuid4(), self._traffic.client
-        self._redemptions.append(redemption_id)
         await self._send(
-            "redemption",
             redemption_id,
-            lambda: client.redeem_promo(self.account, code, wait_s=8.0, redemption_id=redemption_id),
+            *effect_of(code.effect),
+            lambda: client.redeem_promo(self.account, code.name, wait_s=8.0, redemption_id=redemption_id),
         )
 
     async def _publish_twice(self) -> None:
         """The same message goes out again, as after a confirm that was lost."""
         order_id, item = uuid4(), self._traffic.shop.plenty
         self._orders.append(order_id)
-        order = PlaceOrder(order_id=order_id, account_id=self.account, item=item, deadline_s=8.0)
-        await self._send("order", order_id, lambda: self._traffic.publish(order, times=2))
+        order = PlaceOrder(order_id=order_id, account_id=self.account, item=item.name, deadline_s=8.0)
+        await self._send(order_id, "reserve", item.price, lambda: self._traffic.publish(order, times=2))
 
     async def _publish_backwards(self) -> None:
         """A redemption comes before the credit that it names, so that the account keeps the credit's place."""
         credit_id, redemption_id, amount = uuid4(), uuid4(), self._random.randint(1, 20)
-        self._credits[credit_id] = amount
-        self._redemptions.append(redemption_id)
+        code = self._random.choice(self._traffic.shop.codes)
         redeem = RedeemPromo(
-            redemption_id=redemption_id,
-            account_id=self.account,
-            code=self._random.choice(self._traffic.shop.codes),
-            wait_s=8.0,
-            after=(credit_id,),
+            redemption_id=redemption_id, account_id=self.account, code=code.name, wait_s=8.0, after=(credit_id,)
         )
         credit = CreditAccount(credit_id=credit_id, account_id=self.account, amount=amount)
-        await self._send("redemption", redemption_id, lambda: self._traffic.publish(redeem))
-        await self._send("credit", credit_id, lambda: self._traffic.publish(credit))
+        publish = self._traffic.publish
+        await self._send(redemption_id, *effect_of(code.effect), lambda: publish(redeem), frozenset((credit_id,)))
+        await self._send(credit_id, "credit", amount, lambda: publish(credit))
 
-    async def _send(self, what: str, saga: UUID, send: Callable[[], Awaitable[object]]) -> None:
+    async def _send(
+        self,
+        saga: UUID,
+        kind: OperationKind,
+        size: int,
+        send: Callable[[], Awaitable[Sent | None]],
+        after: frozenset[UUID] = frozenset(),
+    ) -> None:
         """Begin a saga."""
-        self._traffic.open[saga] = what
         self._again[saga] = send
-        await self._traffic.until_confirmed(send)
+        asked = Asked(self.account, kind, size, asyncio.get_running_loop().time(), after)
+        await self._traffic.begin(saga, asked, send)
+
+    async def _glance(self) -> None:
+        """Wait a little for the end of the last saga."""
+        saga = list(self._again)[-1]
+        with contextlib.suppress(StillOpen, Unreachable):
+            if saga not in self._traffic.told:
+                await self._traffic.learn(saga, GLANCE_S)
 
     async def _look_back(self) -> None:
         """See how each saga ended, and that the account holds what those endings make."""
-        client, balance = self._traffic.client, 0
-        for credit_id, amount in self._credits.items():
-            operation = await self._outcome(credit_id, partial(client.wait_for_operation, self.account, credit_id))
-            balance += amount if operation.state == "credited" else 0
-            self._end(credit_id, operation.state, operation.added or 0)
-        for order_id in self._orders:
-            order = await self._outcome(order_id, partial(client.wait_for_order, order_id))
-            spent = (order.amount or 0) if order.state == "completed" else 0
-            balance -= spent
-            self._end(order_id, order.state, -spent)
-        for redemption_id in self._redemptions:
-            redemption = await self._outcome(redemption_id, partial(client.wait_for_redemption, redemption_id))
-            balance += redemption.added or 0
-            self._end(redemption_id, redemption.state, redemption.added or 0)
-        await self._expect(balance)
+        told = self._traffic.told
+        left = [saga for saga in self._again if saga not in told]
+        if self._traffic.resends:
+            # All at once: each may be lost, and is sent again only when it was missed for a while.
+            await asyncio.gather(*map(self._learn, left))
+        else:
+            for saga in left:
+                await self._learn(saga)
+        await self._expect(sum(told[saga].added for saga in self._again))
 
-    async def _outcome(self, saga: UUID, wait: Callable[[float], Awaitable[View]]) -> View:
+    async def _learn(self, saga: UUID) -> None:
         """How the saga ended, for whoever waits long enough."""
         while self._traffic.resends:
             try:
-                return await wait(RESEND_S)
+                await self._traffic.learn(saga, RESEND_S)
+                return
             except StillOpen as error:
                 if error.view is None:
                     await self._traffic.until_confirmed(self._again[saga])
             except Unreachable:
                 continue
-        return await wait(WAIT_S)
-
-    def _end(self, saga: UUID, state: str, added: int) -> None:
-        self._traffic.told[saga] = Ending(self._traffic.open.pop(saga), self.account, state, added)
+        await self._traffic.learn(saga, WAIT_S)
 
     async def _expect(self, balance: int) -> None:
         """An operation may still be pending for as long as the end of its saga is on its way."""

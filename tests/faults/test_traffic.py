@@ -9,7 +9,7 @@ import pytest
 
 from client.audit_rows import Books, OrderRow, Users
 from tests.faults.heard import unheard
-from tests.faults.shopper import Ending
+from tests.faults.saga import Ending
 from tests.faults.stage import Stage
 from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.service.sites import rows
@@ -30,20 +30,22 @@ async def test_without_a_fault_nothing_is_found(stage: Stage) -> None:
     }
 
 
-async def test_a_coin_that_is_lost_is_found(stage: Stage) -> None:
+COIN = ("user_service", "UPDATE accounts SET balance = balance + :by WHERE account_id = :of")
+GOODS = ("order_service", "UPDATE items SET stock = stock + :by WHERE item = :of")
+
+
+@pytest.mark.parametrize(("service", "change"), [COIN, GOODS], ids=["coin", "goods"])
+async def test_what_is_taken_away_is_found(stage: Stage, service: str, change: str) -> None:
     async with Traffic(stage, seed=2, shoppers=2) as traffic:
         await traffic.reaches(5)
-        account = next(iter(traffic.told.values())).account
-        await rows(
-            stage.site, "user_service", "UPDATE accounts SET balance = balance - 1 WHERE account_id = :a", a=account
-        )
+        await traffic.ended()
+        of = traffic.shop.plenty.name if change == GOODS[1] else next(iter(traffic.told.values())).account
+        await rows(stage.site, service, change, by=-1, of=of)
         try:
-            with pytest.raises(AssertionError, match=account):
-                await traffic.settled("a coin taken away")
+            with pytest.raises(AssertionError, match=of):
+                await traffic.settled("something taken away")
         finally:
-            await rows(
-                stage.site, "user_service", "UPDATE accounts SET balance = balance + 1 WHERE account_id = :a", a=account
-            )
+            await rows(stage.site, service, change, by=1, of=of)
 
 
 def test_an_ending_that_is_never_announced_is_found() -> None:

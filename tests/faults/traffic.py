@@ -11,7 +11,7 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Self, TypeVar
 from uuid import UUID, uuid4
@@ -19,14 +19,16 @@ from uuid import UUID, uuid4
 import aio_pika
 
 from client.audit import read
-from client.client import Client
+from client.client import Client, Sent
 from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
-from contracts.commands import Bonus, Multiply
+from contracts.commands import Multiply
 from contracts.envelope import Envelope, encode
-from tests.faults import latecomer
+from tests.faults import latecomer, shop
 from tests.faults.heard import Heard, unheard
-from tests.faults.shopper import Ending, Shopper
+from tests.faults.saga import Asked, Ending, View, ending
+from tests.faults.serial import contradictions, histories
+from tests.faults.shopper import Shopper
 from tests.faults.stage import Stage
 from tests.faults.verdict import findings
 
@@ -55,32 +57,20 @@ async def within(seconds: float, what: str) -> AsyncIterator[None]:
         raise AssertionError(f"not within {seconds:g} s: {what}") from None
 
 
-@dataclass(frozen=True)
-class Shop:
-    """What shoppers find: an item that never sells out, one that does, one that is made to order, and codes.
-
-    `price`: of the item that never sells out, in coins. The first code doubles, and can be used without end.
-    """
-
-    plenty: str
-    price: int
-    scarce: str
-    to_order: str
-    codes: tuple[str, ...]
-
-
 @dataclass
 class Traffic:
     """As many `shoppers` at a time as are named, each with an account of its own; who is done is followed by the next.
 
-    `told`: how each saga ended, as the shopper heard. `resends`: shoppers send again what nobody knows after a while,
-    as is needed where an operator throws commands away. What a shopper does depends on the seed and its number alone.
+    `asked`: each saga that was begun, and `told`: how it ended, as the shopper heard. `resends`: shoppers and their
+    warehouse send again what has not come for a while, as is needed where an operator throws messages away. What a
+    shopper does depends on the seed and its number alone.
     """
 
     stage: Stage
     seed: int
     shoppers: int = 8
     resends: bool = False
+    asked: dict[UUID, Asked] = field(default_factory=dict)
     told: dict[UUID, Ending] = field(default_factory=dict)
     open: dict[UUID, str] = field(default_factory=dict)
     wrong: list[str] = field(default_factory=list)
@@ -91,7 +81,7 @@ class Traffic:
         self.operator = Client(self.stage.env["HOLDFAST_OPERATOR_AMQP_URL"], name="traffic operator")
         self.heard = Heard(self.operator.connection, f"{self.name}-")
         self._numbers = count(1)
-        self._closing = False
+        self.closing = False
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -108,7 +98,7 @@ class Traffic:
         """Listen, fill the shop and let the first shoppers in."""
         async with within(HEAR_S_MAX, "the broker keeps what is announced"):
             await self.until_confirmed(self.heard.begin)
-        self.shop = await self._fill()
+        self.shop = await shop.fill(self.operator, self.name)
         self._tasks = [asyncio.create_task(self._queue()) for _ in range(self.shoppers)]
         return self
 
@@ -141,7 +131,7 @@ class Traffic:
     async def ended(self) -> float:
         """Let nobody else in; returns after how many seconds the last shopper was done, or should have been."""
         began = asyncio.get_running_loop().time()
-        self._closing = True
+        self.closing = True
         await asyncio.wait(self._tasks, timeout=SAGA_S_MAX)
         return asyncio.get_running_loop().time() - began
 
@@ -160,22 +150,58 @@ class Traffic:
         unserved = await latecomer.unserved(self, SAGA_S_MAX)
         found += [repr(task.exception()) for task in self._tasks if task.done() and task.exception()]
         found += unserved + self.wrong + await findings(self.stage, self.client, self.operator, self.told, among)
-        found += await self._unheard()
-        print(f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {len(found)} found", flush=True)
+        found += [*await self._contradicted(), *await shop.miscounted(self.stage, self.shop)]
+        searched = len(histories(self.asked, self.told))
+        print(
+            f"{fault}: {self.sagas} sagas, settled within {settled_s:.1f} s, {searched} accounts searched for a serial"
+            f" order, {len(found)} found",
+            flush=True,
+        )
         assert not found, f"after {fault} (seed {self.seed}):\n" + "\n".join(found[:40])
 
-    async def _unheard(self) -> list[str]:
-        """What the announcements leave out or say otherwise, once the services have nothing left to announce."""
+    async def _contradicted(self) -> list[str]:
+        """What the announcements leave out or say otherwise, once the services have nothing left to announce, and what
+        was told that cannot be.
+        """
         async with within(HEAR_S_MAX, "all that was announced is heard"):
             await self.until_confirmed(self.heard.catch_up)
         books = await read(self.stage.env["HOLDFAST_AUDIT_DATABASE_URL"])
-        return list(unheard(self.heard.endings, self.told, books, f"{self.name}-"))
+        return [
+            *unheard(self.heard.endings, self.told, books, f"{self.name}-"),
+            *contradictions(self.asked, self.told, books),
+        ]
+
+    async def begin(self, saga: UUID, asked: Asked, send: Callable[[], Awaitable[Sent | None]]) -> None:
+        """Begin a saga. What the client filled in as its `after` is noted."""
+        self.asked[saga], self.open[saga] = asked, asked.what
+        sent = await self.until_confirmed(send)
+        if sent:
+            self.asked[saga] = replace(asked, after=frozenset(sent.command.after))  # type: ignore[attr-defined]
+
+    async def learn(self, saga: UUID, timeout_s: float) -> Ending:
+        """How the saga ended. Raises `StillOpen` or `Unreachable`."""
+        asked, view = self.asked[saga], await self._wait(saga, timeout_s)
+        self.told[saga] = ending(asked, view, asyncio.get_running_loop().time())
+        del self.open[saga]
+        return self.told[saga]
+
+    async def _wait(self, saga: UUID, timeout_s: float) -> View:
+        asked = self.asked[saga]
+        match asked.what:
+            case "credit":
+                return await self.client.wait_for_operation(asked.account, saga, timeout_s)
+            case "order":
+                return await self.client.wait_for_order(saga, timeout_s)
+            case _:
+                return await self.client.wait_for_redemption(saga, timeout_s)
 
     async def fence(self, within_s: float = SAGA_S_MAX) -> None:
         """Return once each service has handled all that was published to it before this."""
         async with within(within_s, "each service handles what was published to it"):
-            self.shop = await self._fill()
-            await self.client.outcome(await self.client.open_account(f"{self.name}-fence"))
+            name = f"{self.name}-fence"
+            await self.operator.outcome(await self.operator.put_item(name, 1))
+            await self.operator.outcome(await self.operator.put_promo(name, Multiply(factor=2)))
+            await self.client.outcome(await self.client.open_account(name))
 
     async def until_confirmed(self, send: Callable[[], Awaitable[Done]]) -> Done:
         """Send until the broker confirms; commands carry their own ids, so that sending again does nothing again."""
@@ -204,28 +230,7 @@ class Traffic:
         for _ in range(times):
             await self.until_confirmed(once)
 
-    async def _fill(self) -> Shop:
-        items = Shop(
-            f"{self.name}-plenty",
-            7,
-            f"{self.name}-scarce",
-            f"{self.name}-to-order",
-            tuple(f"{self.name}-{code}" for code in ("double", "triple", "bonus", "few")),
-        )
-        puts = [
-            await self.operator.put_item(items.plenty, items.price, 1_000_000),
-            await self.operator.put_item(items.scarce, 5, 30),
-            await self.operator.put_item(items.to_order, 11, fulfilment="external"),
-            await self.operator.put_promo(items.codes[0], Multiply(factor=2)),
-            await self.operator.put_promo(items.codes[1], Multiply(factor=3)),
-            await self.operator.put_promo(items.codes[2], Bonus(amount=13)),
-            await self.operator.put_promo(items.codes[3], Bonus(amount=5), uses_max=20),
-        ]
-        for put in puts:
-            await self.operator.outcome(put)
-        return items
-
     async def _queue(self) -> None:
         """One shopper after the other."""
-        while not self._closing:
+        while not self.closing:
             await Shopper(self, next(self._numbers)).shop()

@@ -12,7 +12,7 @@ from client.client import Client
 from client.errors import Unreachable
 from contracts.base import Service
 from contracts.topology import SERVICES, inbox_queue
-from tests.faults.shopper import Ending
+from tests.faults.saga import Ending
 from tests.faults.stage import Stage
 
 REST_S_MAX = 10.0
