@@ -110,10 +110,20 @@ class Shopper:
 
     async def _fulfil(self, order_id: UUID, accept: bool, pause_s: float) -> None:
         await asyncio.sleep(pause_s)
-        operator = self._traffic.operator
-        await self._traffic.until_confirmed(
-            lambda: operator.accept_fulfilment(order_id) if accept else operator.reject_fulfilment(order_id)
-        )
+        operator, resends = self._traffic.operator, self._traffic.resends
+        while not resends or await self._awaits_goods(order_id):
+            await self._traffic.until_confirmed(
+                lambda: operator.accept_fulfilment(order_id) if accept else operator.reject_fulfilment(order_id)
+            )
+            if not resends:
+                return
+            await asyncio.sleep(RESEND_S)
+
+    async def _awaits_goods(self, order_id: UUID) -> bool:
+        """Whether the order still needs its answer, once it is known: nobody has goods for one that is not."""
+        ask = self._traffic.client.ask
+        order = await until(lambda: ask.order(order_id), lambda known: True, WAIT_S, f"order {order_id}")
+        return order.state in ("placed", "reserved")
 
     async def _cancel(self) -> None:
         if self._orders:

@@ -9,9 +9,7 @@ from datetime import datetime
 import aio_pika
 import pytest
 
-from client import dead
 from client.audit import read
-from client.dead import Letter
 from contracts.base import Service as Name
 from contracts.topology import SERVICES, inbox_queue
 from local.parts import Parts
@@ -69,10 +67,6 @@ async def test_what_an_operator_throws_away_ends_no_saga_for_ever(impatient: Sta
             await impatient.kill(name)
             thrown += await _purge(impatient, name)
             await impatient.start(name)
-        await traffic.ended()
-        # An answer for goods whose order was thrown away is parked: its operator hands it back once the order is known.
-        await dead.replay(traffic.operator.connection, _for_unknown_orders)
-        await traffic.fence()
         await traffic.settled(f"{thrown} messages thrown away from the inbox queues")
     record("sagas open after a purge of each inbox queue", f"0 of {traffic.sagas}, {thrown} messages purged", f"{SEED}")
 
@@ -90,10 +84,6 @@ async def _purge(stage: Stage, name: Name) -> int:
         await until(waiting, f"something lies in the queue of {name}")
         queue = await channel.get_queue(inbox_queue(name), ensure=False)
         return (await queue.purge()).message_count or 0
-
-
-def _for_unknown_orders(letters: list[Letter]) -> list[Letter]:
-    return [each for each in letters if each.type.startswith("fulfilment.") and "unknown" in each.reason]
 
 
 async def _handled(stage: Stage, name: Name, since: datetime) -> int:
