@@ -15,7 +15,7 @@ from pydantic_core import from_json
 
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unreachable
-from contracts.topology import EXCHANGE_OF, FACTS, REPLAY_EXCHANGE, SERVICES, UNROUTED_QUEUE, dead_queue
+from contracts.topology import DEATH_HEADER, EXCHANGE_OF, FACTS, REPLAY_EXCHANGE, SERVICES, UNROUTED_QUEUE, dead_queue
 
 LETTERS_MAX = 200
 """Letters of each queue that are looked at; the rest come into view as these are replayed."""
@@ -124,7 +124,7 @@ async def _hand_back(connection: Connection, each: Letter) -> None:
 def letter(service: str, message: AbstractIncomingMessage) -> Letter:
     """What a dead letter says, as far as it can be read."""
     headers: dict[str, Any] = dict(message.headers)
-    death = _death(headers.get("x-death"))
+    death = _death(headers.get(DEATH_HEADER))
     parked = service != "" and message.user_id == service
     exchange, routing_key = _origin(service, message, death)
     content = _first_event(message.body)
@@ -165,7 +165,7 @@ def _origin(service: str, message: AbstractIncomingMessage, death: dict[str, Any
     """
     sender, headers = message.user_id or "", message.headers
     if not service:
-        return message.exchange or "", message.routing_key or ""
+        return message.exchange or "", "" if DEATH_HEADER in headers else message.routing_key or ""
     key = str((death.get("routing-keys") or [""])[0])
     if sender in (service, OPERATOR):
         return str(headers.get("exchange") or death.get("exchange") or ""), str(headers.get("routing_key") or key)

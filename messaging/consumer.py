@@ -10,7 +10,7 @@ from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
 from contracts.base import Fact
-from contracts.topology import REPLAY_EXCHANGE
+from contracts.topology import DEATH_HEADER, REPLAY_EXCHANGE
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.message import Message, Origin, Unreadable, decode
 from messaging.unit_of_work import Arrived
@@ -104,6 +104,8 @@ class Consumer:
         if replayed:
             came_by = [str(delivery.headers.get(name, ""))[:NAME_MAX] for name in ("exchange", "routing_key")]
             exchange, routing_key = came_by[0] or exchange, came_by[1] or routing_key
+        elif DEATH_HEADER in delivery.headers:
+            exchange = DEATH_HEADER  # whoever declared the queue that sent it on chose the exchange
         origin = Origin(exchange, routing_key, delivery.content_type, replayed, delivery.content_encoding)
         contents: list[Message | Unreadable] = decode(delivery.body, origin, self._facts)
         return [Arrived(content, origin, bool(delivery.redelivered)) for content in contents]

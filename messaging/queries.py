@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from contracts.base import Malformed, Service, explain
 from contracts.envelope import parse
 from contracts.queries import EVERY_SERVICE_QUERIES, Query
-from contracts.topology import REPLIES_EXCHANGE
+from contracts.topology import DEATH_HEADER, QUERIES_EXCHANGE, REPLIES_EXCHANGE
 from messaging.database import is_outage
 from messaging.domain import Answerer
 
@@ -49,7 +49,10 @@ class Answering:
             log.info("acknowledgement lost", error=repr(error)[:200])
 
     async def _reply(self, request: AbstractIncomingMessage, reply_to: str) -> None:
-        reply = await self._answer(request.routing_key or "", request.body)
+        if request.exchange == QUERIES_EXCHANGE and DEATH_HEADER not in request.headers:
+            reply = await self._answer(request.routing_key or "", request.body)
+        else:
+            reply = {"error": f"ask by publishing to the exchange {QUERIES_EXCHANGE!r} yourself"}
         message = aio_pika.Message(
             to_json(reply),
             content_type="application/json",

@@ -165,6 +165,12 @@ def test_a_letter_that_no_service_takes() -> None:
     assert found.key == letter("", _Delivery(b"not json", routing_key="account.close").as_message()).key
 
 
+def test_a_letter_that_no_service_takes_and_a_queue_sent_there_came_by_no_key() -> None:
+    """Its sender may not have been allowed to publish under that key."""
+    delivery = _Delivery(b"{}", routing_key="catalog.put.v2", headers={"x-death": [{}]})
+    assert letter("", delivery.as_message()).routing_key == ""
+
+
 @pytest.mark.parametrize(
     "headers",
     [

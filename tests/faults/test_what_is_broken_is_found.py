@@ -88,7 +88,7 @@ async def _a_code_is_refused(stage: Stage, broken: Broken) -> None:
     await stage.kill("promo_service")
     await asyncio.to_thread(start_broken, stage.services["promo_service"], broken)
     async with Traffic(stage, SEED, SHOPPERS) as traffic:
-        redeem = await traffic.client.redeem_promo(f"{traffic.name}-nobody", traffic.shop.codes[0])
+        redeem = await traffic.client.redeem_promo(f"{traffic.name}-nobody", traffic.shop.codes[0].name)
         assert (await traffic.client.wait_for_redemption(redeem.id)).state == "refused"
         await traffic.settled("a code of nobody's")
 

@@ -16,7 +16,7 @@ from pamqp.commands import Basic
 
 from contracts.base import Service
 from contracts.envelope import SINGLE
-from contracts.topology import FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
+from contracts.topology import DEATH_HEADER, FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
 from messaging.consumer import NAME_MAX
 from messaging.message import Message, Origin, Unreadable, decode
 
@@ -81,6 +81,8 @@ class HostileMessage:
         if exchange == REPLAY_EXCHANGE:
             exchange = str(headers.get("exchange", ""))[:NAME_MAX] or exchange
             routing_key = str(headers.get("routing_key", ""))[:NAME_MAX] or routing_key
+        elif DEATH_HEADER in headers:
+            exchange = DEATH_HEADER
         encoding = self.properties.content_encoding
         origin = Origin(exchange, routing_key, self.content_type, content_encoding=encoding)
         reached = {each.queue for each in bindings() if each.exchange == self.exchange and each.routing_key in routes}

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from contracts.envelope import BODY_BYTES_MAX, SINGLE
-from contracts.topology import FACTS, facts_for
+from contracts.topology import DEATH_HEADER, FACTS, facts_for
 from messaging.message import Message, Origin, Unreadable, decode
 from tests.hostile import HostileMessage, hostile
 from tests.hostile.message import command
@@ -52,9 +52,8 @@ def test_what_is_to_be_parked_cannot_be_read_and_what_is_decided_reaches_a_servi
     for each in messages:
         if each.fate == "parked" and each.exchange == "commands":
             for service in each.inbox_keys():
-                origin = Origin(
-                    "commands", each.routing_key, each.content_type, False, each.properties.content_encoding
-                )
+                exchange, encoding = each.headers.get(DEATH_HEADER) and DEATH_HEADER, each.properties.content_encoding
+                origin = Origin(exchange or "commands", each.routing_key, each.content_type, False, encoding)
                 found = decode(each.body, origin, facts_for(service))
                 assert found, each
                 assert all(isinstance(content, Unreadable) for content in found), each

@@ -53,7 +53,7 @@ def of_properties(random: Random) -> HostileMessage:
         ("a time long ago", "decided", {"timestamp": datetime(1970, 1, 1, tzinfo=UTC)}),
         ("a trace of its own", "decided", {"headers": {"traceparent": "\0", "baggage": "x" * 5000}}),
         ("copies to other queues", "decided", {"headers": {"CC": others, "BCC": ["#", "*.*"]}}),
-        ("broker's own headers", "decided", {"headers": {"x-death": [{"count": 99}], "x-delivery-count": 10**9}}),
+        ("broker's own headers", "parked", {"headers": {"x-death": [{"count": 99}], "x-delivery-count": 10**9}}),
         (
             "nested headers",
             "decided",
