@@ -28,12 +28,11 @@ def record(figure: str, value: str, seeds: str = "") -> None:
 
 
 def _commit() -> str:
-    """The commit that is checked out; a plus sign says that the tree differs from it."""
-    said = subprocess.run(
-        ["git", "describe", "--always", "--abbrev=10", "--dirty=+"],
-        cwd=PROJECT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return said.stdout.strip() or "unknown"
+    """The commit that is checked out; a plus sign says that the tree differs from it in more than its documents."""
+    commit = _git("rev-parse", "--short=10", "HEAD").stdout.strip()
+    differs = _git("status", "--porcelain", "--", ".", ":!docs").stdout
+    return f"{commit}{'+' if differs else ''}" or "unknown"
+
+
+def _git(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(["git", *words], cwd=PROJECT, capture_output=True, text=True, check=False)

@@ -67,7 +67,7 @@ def pieces() -> Iterator[Piece]:
         yield Piece(f"simulation in memory {first}", SIMULATION, ("tests.simulation", seeds))
     for first in range(0, 50_000, 2_000):
         seeds = f"{first}:{first + 2_000}"
-        on_a_database = ("tests.simulation", seeds, "--tier", "database")
+        on_a_database = ("tests.simulation", seeds, "--tier", "database", "--processes", "2")
         yield Piece(f"simulation on a database {first}", SIMULATION, on_a_database)
 
 
@@ -85,8 +85,7 @@ def _faults() -> Iterator[Piece]:
         env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": f"{10_000 * number}"}
         yield _fault(f"hostile messages {number}", "hostile", env)
     yield _fault("purges and a whole day once more", "purged", {})
-    for number in range(4):
-        yield _fault(f"soak {number}", "soak", {"HOLDFAST_SOAK_S": "600", "HOLDFAST_SOAK_SEED": f"{11 + number}"})
+    yield _fault("soak", "soak", {"HOLDFAST_SOAK_S": "1800", "HOLDFAST_SOAK_SEED": "11"})
 
 
 def _fault(name: str, tests: str, env: Mapping[str, str]) -> Piece:
