@@ -46,12 +46,11 @@ def main(patterns: list[str]) -> int:
     for each in stale:
         print(f"\nIs listed in equivalent.txt, and does not survive:\n{each}")
     print(f"{(time.monotonic() - began) / 60:.1f} minutes")
-    if not patterns:
-        mutants = sum(outcome.mutants for outcome in found)
-        record(
-            "mutants of the pure modules, survivors that change behaviour",
-            f"{len(unlisted)} of {mutants} ({len(alive) - len(unlisted)} change nothing)",
-        )
+    mutants = sum(outcome.mutants for outcome in found)
+    record(
+        f"mutants of {' '.join(patterns) or 'the pure modules'}, survivors that change behaviour",
+        f"{len(unlisted)} of {mutants} ({len(alive) - len(unlisted)} change nothing)",
+    )
     return 1 if unlisted or stale else 0
 
 
