@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -19,12 +18,10 @@ from contracts.events import CoinsCredited
 from local.site import Site
 from messaging.message import Announcement, Message, Origin, Unreadable, unreadable_key
 from messaging.unit_of_work import ATTEMPTS_ALONE, Arrived
-from tests.service.facts import FAR, account_with
+from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import make, rows, running, value
-from user_service.account import Account, Limits, arrive, pass_time
 from user_service.handlers import AccountHandlers
-from user_service.operation import Operation
 from user_service.store import Accounts
 
 MANY = 64
@@ -73,44 +70,6 @@ async def test_what_may_have_killed_the_service_is_handled_alone_and_in_its_plac
     await instance.work.handle([*batch, Arrived(credit, origin)])
     await instance.engine.dispose()
     assert await value(site, "user_service", BALANCE, a=account) == 5
-
-
-class Watched(tuple[Operation, ...]):
-    """A log that counts how often it is walked along."""
-
-    walks = 0
-
-    def __iter__(self) -> Iterator[Operation]:
-        type(self).walks += 1
-        return super().__iter__()
-
-
-def test_a_newcomer_costs_as_many_walks_along_the_log_whatever_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, log = datetime.fromisoformat("2026-01-01T00:00:00Z"), Watched(_held(place) for place in range(1, 500))
-    account, walks = Account("a", opened=True, balance=10_000, log=log), []
-    for count in (1, 256):
-        monkeypatch.setattr(Watched, "walks", 0)
-        names = tuple(uuid4() for _ in range(count))
-        credit = Operation(uuid4(), 0, "credit", 5, "waiting")
-        arrived = arrive(account, credit, names, now, Limits()).account
-        assert len(arrived.log) == len(log) + count + 1
-        walks.append(Watched.walks)
-    assert walks[0] == walks[1] > 0
-
-
-def test_deadlines_that_pass_together_cost_as_many_walks_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    walks = []
-    for count in (1, 400):
-        log = Watched(replace(_held(place), deadline=FAR - timedelta(seconds=place)) for place in range(1, count + 1))
-        monkeypatch.setattr(Watched, "walks", 0)
-        step = pass_time(Account("a", opened=True, balance=10_000, log=log), FAR)
-        assert len(step.lines) == len(step.facts) == count
-        walks.append(Watched.walks)
-    assert walks[0] == walks[1] > 0
-
-
-def _held(place: int) -> Operation:
-    return Operation(uuid4(), place, "reserve", 1, "reserved", FAR)
 
 
 def _credit(account: str, credit_id: UUID) -> CreditAccount:
