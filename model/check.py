@@ -18,7 +18,7 @@ MODEL = Path(__file__).with_name("choreography.pml")
 MEMORY_MB_MAX = 6000
 DEPTH_MAX = 1_000_000
 COMPILE_SECONDS_MAX = 300.0
-PROCESSES = 9
+PROCESSES = 12
 """Spin's NFAIR: enough for a process for each kind of message."""
 
 

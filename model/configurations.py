@@ -36,10 +36,24 @@ CONFIGURATIONS = (
     Configuration("two orders, a doubling, a bonus, reduced", _sized(2, 2, REDUCED=1)),
     Configuration("two orders, two doublings, a duplicate", _sized(2, 2, TWO_DOUBLINGS=1, DUPLICATES=1, REDUCED=1)),
     Configuration("no inbox remembers, any number of duplicates", _sized(1, 2, FORGETFUL=1, DUPLICATES=255)),
+    Configuration(
+        "two orders, no inbox remembers, any number of duplicates", _sized(2, 1, FORGETFUL=1, DUPLICATES=255)
+    ),
+    Configuration("three orders, no inbox remembers, a duplicate", _sized(3, 1, FORGETFUL=1, DUPLICATES=1, REDUCED=1)),
     Configuration("every saga ends, any number of duplicates", _sized(1, 1, FAIR=1, DUPLICATES=255), fair=True),
+    Configuration("every saga ends, two orders, a doubling", _sized(2, 1, FAIR=1, REDUCED=1), fair=True),
     Configuration("three orders, a doubling", _sized(3, 1, REDUCED=1)),
     Configuration("every saga ends, two promos", _sized(1, 2, FAIR=1), fair=True, slow=True),
     Configuration("every saga ends, two orders", _sized(2, 0, FAIR=1), fair=True, slow=True),
+    Configuration("every saga ends, two orders, two promos", _sized(2, 2, FAIR=1, REDUCED=1), fair=True, slow=True),
+    Configuration(
+        "two orders, two promos, no inbox remembers, a duplicate", _sized(2, 2, FORGETFUL=1, DUPLICATES=1), slow=True
+    ),
+    Configuration(
+        "three orders, two promos, no inbox remembers, a duplicate",
+        _sized(3, 2, FORGETFUL=1, DUPLICATES=1, REDUCED=1),
+        slow=True,
+    ),
     Configuration("three orders, a doubling, a bonus", _sized(3, 2, REDUCED=1), slow=True),
     Configuration("three orders, two doublings", _sized(3, 2, TWO_DOUBLINGS=1, REDUCED=1), slow=True),
     Configuration("an order and a promo, a crash between any two steps", _sized(1, 1, STEPS=1, CRASHES=1), slow=True),
@@ -75,4 +89,4 @@ _RULES = (
     _broken(9, "a failed order keeps its goods", "stock==high", **_sized(2, 0)),
 )
 
-BROKEN_RULES = (*_RULES, *(_other_way(rule) for rule in _RULES if not rule.configuration.fair))
+BROKEN_RULES = (*_RULES, *(_other_way(rule) for rule in _RULES))
