@@ -41,7 +41,7 @@ CONFIGURATIONS = (
     ),
     Configuration("three orders, no inbox remembers, a duplicate", _sized(3, 1, FORGETFUL=1, DUPLICATES=1, REDUCED=1)),
     Configuration("every saga ends, any number of duplicates", _sized(1, 1, FAIR=1, DUPLICATES=255), fair=True),
-    Configuration("every saga ends, two orders, a doubling", _sized(2, 1, FAIR=1, REDUCED=1), fair=True),
+    Configuration("every saga ends, two orders, a doubling", _sized(2, 1, FAIR=1, REDUCED=1), fair=True, slow=True),
     Configuration("three orders, a doubling", _sized(3, 1, REDUCED=1)),
     Configuration("every saga ends, two promos", _sized(1, 2, FAIR=1), fair=True, slow=True),
     Configuration("every saga ends, two orders", _sized(2, 0, FAIR=1), fair=True, slow=True),
