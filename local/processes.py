@@ -82,7 +82,11 @@ class Process:
         child = _children.get(pid)
         if child is not None and child.poll() is not None:
             return None
-        return pid if _birth(pid) == birth else None
+        if _birth(pid) == birth:
+            return pid
+        if child is not None:
+            child.poll()  # Until it is reaped others take it for alive, PostgreSQL among them.
+        return None
 
     def stop(self, wait_s: float = 15) -> int | None:
         """End the process, gently for `wait_s` seconds and then by SIGKILL; nothing happens if it is gone.
