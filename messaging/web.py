@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -11,11 +12,27 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Health = Callable[[], Awaitable[list[str]]]
+
+
+CONNECTIONS_MAX, CONNECTION_S_MAX = 64, 10.0
+"""Pages are short and local; who keeps connections open would take the service's own to broker and database."""
+
+
+class _Brief(H11Protocol):
+    """One of few connections, and not for long."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS_MAX:
+            transport.abort()
+        else:
+            self.loop.call_later(CONNECTION_S_MAX, transport.abort)
 
 
 class _Server(uvicorn.Server):
@@ -45,6 +62,7 @@ class Web:
             uvicorn.Config(
                 self._serve,
                 interface="asgi3",
+                http=_Brief,
                 lifespan="off",
                 log_config=None,
                 access_log=False,
