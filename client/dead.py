@@ -165,7 +165,8 @@ def _origin(service: str, message: AbstractIncomingMessage, death: dict[str, Any
     """
     sender, headers = message.user_id or "", message.headers
     if not service:
-        return message.exchange or "", "" if DEATH_HEADER in headers else message.routing_key or ""
+        direct = message.exchange == "commands" and DEATH_HEADER not in headers
+        return message.exchange or "", (message.routing_key or "") if direct else ""
     key = str((death.get("routing-keys") or [""])[0])
     if sender in (service, OPERATOR):
         return str(headers.get("exchange") or death.get("exchange") or ""), str(headers.get("routing_key") or key)

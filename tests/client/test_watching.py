@@ -95,12 +95,13 @@ class _Delivery:
         routing_key: str = "",
         headers: Mapping[str, object] | None = None,
         user_id: str | None = None,
+        exchange: str = "commands",
     ) -> None:
         self.body, self.content_type, self.routing_key = body, content_type, routing_key
         self.headers, self.user_id = headers or {}, user_id
         self.message_id: str | None = None
         self.timestamp: datetime | None = None
-        self.exchange = "dead"
+        self.exchange = exchange
 
     def as_message(self) -> AbstractIncomingMessage:
         return cast(AbstractIncomingMessage, self)
@@ -165,10 +166,21 @@ def test_a_letter_that_no_service_takes() -> None:
     assert found.key == letter("", _Delivery(b"not json", routing_key="account.close").as_message()).key
 
 
-def test_a_letter_that_no_service_takes_and_a_queue_sent_there_came_by_no_key() -> None:
-    """Its sender may not have been allowed to publish under that key."""
-    delivery = _Delivery(b"{}", routing_key="catalog.put.v2", headers={"x-death": [{}]})
-    assert letter("", delivery.as_message()).routing_key == ""
+@pytest.mark.parametrize(
+    ("exchange", "headers", "key"),
+    [
+        ("commands", {}, "catalog.put.v2"),
+        ("commands", {"x-death": [{}]}, ""),
+        ("reply.client.1", {}, ""),
+    ],
+    ids=["published there", "dead-lettered there", "forwarded there"],
+)
+def test_a_letter_that_no_service_takes_came_by_its_key_if_it_was_published_under_it(
+    exchange: str, headers: dict[str, object], key: str
+) -> None:
+    """By another way its sender may not have been allowed to."""
+    delivery = _Delivery(b"{}", routing_key="catalog.put.v2", headers=headers, exchange=exchange)
+    assert letter("", delivery.as_message()).routing_key == key
 
 
 @pytest.mark.parametrize(
