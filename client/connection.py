@@ -83,15 +83,16 @@ class Connection:
         async def once(left_s: float) -> None:
             channel = await self._publishing_channel()
             try:
-                target = await channel.get_exchange(exchange, ensure=False)
-                await target.publish(message, key, mandatory=True, timeout=min(left_s, CONFIRM_S_MAX))
-            except (PublishError, ChannelAccessRefused):
+                await _confirmed(channel, exchange, key, message, left_s)
+            except PublishError:
                 raise
+            except ChannelAccessRefused:
+                await self._publish_alone(exchange, key, message, left_s)
             except OUTAGE as error:
                 if self._publishing is channel:
                     self._publishing = None
                     await _quietly(channel)
-                raise Unconfirmed(f"the broker at {self.place} did not confirm {key} in time") from error
+                raise self._unconfirmed(key) from error
 
         try:
             await _until_done(once, timeout_s)
@@ -102,6 +103,21 @@ class Connection:
                 f"broker user {self.user!r} may not publish {key} to exchange {exchange}; an operator may, "
                 "who is named in HOLDFAST_OPERATOR_AMQP_URL"
             ) from None
+
+    async def _publish_alone(self, exchange: str, key: str, message: aio_pika.Message, left_s: float) -> None:
+        """On a channel of its own: a refusal ends a channel for all that await a confirm on it, meant or not."""
+        channel = await self.open_channel(returns=True)
+        try:
+            await _confirmed(channel, exchange, key, message, left_s)
+        except (PublishError, ChannelAccessRefused):
+            raise
+        except OUTAGE as error:
+            raise self._unconfirmed(key) from error
+        finally:
+            await self.drop(channel)
+
+    def _unconfirmed(self, key: str) -> Unconfirmed:
+        return Unconfirmed(f"the broker at {self.place} did not confirm {key} in time")
 
     async def ask(self, key: str, body: bytes, timeout_s: float) -> dict[str, Any]:
         """Ask and wait for the reply, for at most `timeout_s` seconds; asks again if the connection is lost.
@@ -179,6 +195,13 @@ class Connection:
         for waiting in self._asked.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionError("the connection was lost"))
+
+
+async def _confirmed(
+    channel: AbstractChannel, exchange: str, key: str, message: aio_pika.Message, left_s: float
+) -> None:
+    target = await channel.get_exchange(exchange, ensure=False)
+    await target.publish(message, key, mandatory=True, timeout=min(left_s, CONFIRM_S_MAX))
 
 
 async def _until_done(once: Callable[[float], Awaitable[Done]], timeout_s: float) -> Done:
