@@ -57,7 +57,7 @@ def audit_command(as_json: Json = False) -> None:
     """Check every account, order and redemption against what one program would have done."""
 
     async def work() -> None:
-        settings = Settings()
+        settings = Settings.read()
         report = await audit(settings.required("audit_database_url"), settings.tls_ca_file)
         emit(asdict(report), as_json, lambda console: render_audit(console, report))
         if report.findings:

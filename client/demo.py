@@ -173,7 +173,7 @@ SCENES: tuple[tuple[str, Scene, int], ...] = (
 
 async def play() -> None:
     """Play all scenes, audit, and end with the line that says the balances. Raises `Failed` if any is wrong."""
-    settings, console = Settings(), Console(highlight=False)
+    settings, console = Settings.read(), Console(highlight=False)
     audit_url = settings.required("audit_database_url")
     balances: dict[Scene, int] = {}
     async with _stage(settings, console) as stage:

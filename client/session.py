@@ -105,7 +105,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 @asynccontextmanager
 async def connected(*, operator: bool = False) -> AsyncIterator[Client]:
     """A client for one command, that remembers recent commands from one call to the next."""
-    settings = Settings()
+    settings = Settings.read()
     url = settings.required("operator_amqp_url" if operator else "amqp_url")
     recall = Recall(url, Path(settings.state_dir) if settings.state_dir else None)
     traceparent = os.environ.get("TRACEPARENT") or None

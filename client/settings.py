@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client.errors import NotConfigured
@@ -30,6 +32,16 @@ class Settings(BaseSettings):
     audit_database_url: str = ""
     state_dir: str = ""
     tls_ca_file: str = ""
+
+    @classmethod
+    def read(cls) -> Self:
+        """All of them. Raises `NotConfigured` where a file that is there cannot be read."""
+        try:
+            return cls()
+        except (OSError, UnicodeError) as error:
+            raise NotConfigured(
+                f".env or .holdfast/up.env cannot be read ({error}): be who made it, or call holdfast in another folder"
+            ) from None
 
     def required(self, name: str) -> str:
         """The value of a setting. Raises `NotConfigured` with its variable's name and the remedy if it has none."""

@@ -87,6 +87,7 @@ def _parts(url: str, schemes: tuple[str, ...]) -> SplitResult:
     try:
         parts = urlsplit(url)
         if parts.scheme in schemes and parts.hostname and (parts.port is None or parts.port > 0):
+            parts.hostname.encode("idna")  # as whoever looks the name up does; UnicodeError is a ValueError
             return parts
     except ValueError:
         pass

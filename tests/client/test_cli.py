@@ -137,3 +137,11 @@ def test_json_of_recall_is_readable_by_people(tmp_path: Path) -> None:
 def test_what_a_stranger_wrote_is_no_markup(capsys: pytest.CaptureFixture[str]) -> None:
     emit("order", False, lambda console: console.print("order failed (no [/x] left [red])"))
     assert capsys.readouterr().out == "order failed (no [/x] left [red])\n"
+
+
+@pytest.mark.parametrize("words", [["status"], ["audit"], ["account", "show", "alice"]])
+def test_a_file_of_settings_that_cannot_be_read_is_named(words: list[str], tmp_path: Path) -> None:
+    (tmp_path / ".env").write_bytes(b"HOLDFAST_AMQP_URL=\xff")
+    code, output = call(*words)
+    assert code == 2
+    assert ".env or .holdfast/up.env cannot be read" in output

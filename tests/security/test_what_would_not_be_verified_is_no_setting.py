@@ -27,6 +27,7 @@ NEVER: dict[str, tuple[dict[str, str], str]] = {
         f"{AMQP}: Value error, must be a URL such as amqp://user:password@host:port/name",
     ),
     "no number for a port": ({AMQP: "amqp://u:p@h:one/v"}, f"{AMQP}: Value error, must be a URL such as amqp://user"),
+    "no host": ({AMQP: "amqp://u:p@a..b/v"}, f"{AMQP}: Value error, must be a URL such as amqp://user"),
     "no database": ({DATABASE: "users"}, f"{DATABASE}: Value error, must be a URL such as postgresql://user:password"),
     "a parameter that nobody knows": (
         {DATABASE: "postgresql://u:p@h/d?host=elsewhere"},
