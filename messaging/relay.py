@@ -41,8 +41,6 @@ _WAIT_FOR_CONFIRMS = text("SET LOCAL idle_in_transaction_session_timeout = '30s'
 locked meanwhile."""
 ATTEMPTS_TOGETHER = 3
 """Attempts to publish messages together, before each is published by itself."""
-
-
 _UNSENDABLE = (TypeError, ValueError, struct.error)
 """What comes of a message with a field that AMQP has no room for: its own fault, and not the connection's."""
 
@@ -77,7 +75,7 @@ class Relay:
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
         self._tasks: list[asyncio.Task[None]] = []
-        self._unroutable = self._unsendable = 0
+        self._unroutable = self._unsendable = self._silences = 0
         self._opening = asyncio.Lock()
 
     @property
@@ -87,6 +85,8 @@ class Relay:
             return "relay: not running"
         if self._channel is None or self._channel.is_closed:
             return f"relay: no connection to the broker{self._refused}"
+        if self._silences > 1:
+            return "relay: the broker does not confirm what is published; see the log"
         if self._unroutable:
             return "relay: a message has no queue bound to it; see the log"
         if self._unsendable:
@@ -195,6 +195,7 @@ class Relay:
             else:
                 log.warning("publish failed", error=_brief(result), id=str(message.id))
                 again.append(message)
+        self._silences = 0 if confirmed else self._silences + bool(again)
         if again:
             await self._close()
         await self._reached("after confirm")

@@ -1,4 +1,4 @@
-"""The broker ends a channel for one refused publish, and says to all that await a confirm on it that they were refused."""
+"""The broker ends a channel for one refused publish, and tells all who await a confirm on it that they were refused."""
 
 from __future__ import annotations
 

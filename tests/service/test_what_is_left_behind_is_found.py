@@ -67,6 +67,33 @@ async def test_a_broker_that_confirms_late_is_waited_for(
     assert not [line for line in logs if line["event"] == "sweep waits"]
 
 
+async def test_a_broker_that_confirms_nothing_is_told_on_the_health_page(
+    site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messaging.relay, "SWEEP_S", 0.2)
+    publish, silent = messaging.relay.Relay._publish_one, True
+
+    async def unconfirmed(self: Any, channel: Any, message: Any) -> None:
+        if silent:
+            raise TimeoutError
+        await publish(self, channel, message)
+
+    monkeypatch.setattr(messaging.relay.Relay, "_publish_one", unconfirmed)
+    async with running(site, "user_service") as instance:
+
+        async def told() -> bool:
+            return any("does not confirm" in problem for problem in await instance.problems())
+
+        async def healthy() -> bool:
+            return not await instance.problems()
+
+        await probe.send(OpenAccount(account_id=(account := str(uuid4()))))
+        await until(told, "the health page tells of it")
+        silent = False
+        await probe.hear(AccountOpened, account)
+        await until(healthy, "nothing is wrong any more")
+
+
 async def test_a_message_that_does_not_fit_holds_up_no_other(
     site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
