@@ -26,8 +26,9 @@ from tests.faults.traffic import Traffic
 EVERY_S = 9.0
 """From the beginning of one fault to that of the next; a fault that lasts longer is followed at once."""
 CALM_S_MAX = 10.0
-AT_WORK = 20
-"""Sagas that have ended before the first fault of a shift."""
+WRITTEN_S = 4.0
+"""After so long the broker has written down a queue that it made. One that it made some three seconds before a SIGKILL it
+may never run again, and then it confirms nothing that goes there."""
 SHIFT_S = 120.0
 """After so long all is left to settle and is judged, and new shoppers begin: what is remembered stays bounded. The time
 in which it settles does not count."""
@@ -57,12 +58,11 @@ async def soak(parts: Parts, seconds: float, seed: int) -> Soaked:
 
 
 async def _shift(stage: Detour, seconds: float, seed: int, deck: Deck, soaked: Soaked) -> None:
-    end = time.monotonic() + seconds
+    end = time.monotonic() + WRITTEN_S + seconds
     async with Traffic(stage, seed, shoppers=6) as traffic:
         mischief = Mischief(stage, traffic, seed, deck)
-        # Not at once: a broker that is killed within a second of making a quorum queue may never run it again, and then
-        # confirms nothing that goes there.
-        await traffic.reaches(AT_WORK)
+        await asyncio.sleep(WRITTEN_S)
+        await traffic.reaches(1)
         while time.monotonic() < end:
             began = time.monotonic()
             name = await mischief.one()
