@@ -27,8 +27,8 @@ EVERY_S = 9.0
 """From the beginning of one fault to that of the next; a fault that lasts longer is followed at once."""
 CALM_S_MAX = 10.0
 WRITTEN_S = 4.0
-"""After so long the broker has written down a queue that it made. One that it made some three seconds before a SIGKILL it
-may never run again, and then it confirms nothing that goes there."""
+"""After so long the broker has written down a queue that it made. One that it made within some three seconds before a
+SIGKILL it may never run again, and then it confirms nothing that goes there."""
 SHIFT_S = 120.0
 """After so long all is left to settle and is judged, and new shoppers begin: what is remembered stays bounded. The time
 in which it settles does not count."""
