@@ -9,8 +9,8 @@ import hmac
 import secrets
 import ssl
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
 from typing import TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
@@ -21,8 +21,13 @@ from provision.secrets import SERVICES, database_password
 
 AUDITOR = "auditor"
 _ITERATIONS = 4096
-_LARGE_OBJECTS = "lo_creat(integer), lo_create(oid), lo_from_bytea(oid, bytea)"
+_LARGE_OBJECTS = "pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea)"
 """By these every role could keep data beside the tables, the auditor too."""
+
+_AS_ADMINISTRATOR = {"search_path": "pg_catalog", "role": "none"}
+"""What a session starts with outranks what a database's owner has set for it (`ALTER DATABASE … SET`): else names in
+our statements could mean the owner's own views and functions, which would run as the administrator.
+"""
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
@@ -31,30 +36,27 @@ async def provision(admin_url: str, settings: Mapping[str, str], prefix: str = "
     """Make roles, databases and rights be as they must, whatever there was before; data is kept.
 
     `prefix` goes before the names of the databases, so that several sites fit in one cluster; they share the roles.
-    `ca_file`: by which a cluster with TLS is verified, if not by what the system trusts.
+    `ca_file`: by which a cluster with TLS is verified, if not by what the system trusts. What owners have set for their
+    databases is reset, since it could keep everybody else out.
     """
-    connection = await asyncpg.connect(admin_url, ssl=of_database(admin_url, ca_file))
-    try:
+    async with _administrator(admin_url, ca_file) as connection:
+        superuser = await _is_superuser(connection)
         for service in SERVICES:
-            await _role(connection, owner(service), settings)
-            await _role(connection, service, settings)
-            await _database(connection, prefix + service, owner(service))
-        await _role(connection, AUDITOR, settings)
+            await _role(connection, owner(service), settings, superuser)
+            await _role(connection, service, settings, superuser)
+            await _database(connection, prefix + service, owner(service), superuser)
+        await _role(connection, AUDITOR, settings, superuser)
         await connection.execute(f"ALTER ROLE {AUDITOR} SET default_transaction_read_only = on")
-    finally:
-        await connection.close()
     for service in SERVICES:
-        await _grant(at(admin_url, prefix + service), ca_file, service, prefix + service)
+        async with _administrator(at(admin_url, prefix + service), ca_file) as connection:
+            await _grant(connection, service, prefix + service, superuser)
 
 
 async def drop(admin_url: str, prefix: str, ca_file: str = "") -> None:
     """Delete the databases with this prefix and all that is in them. Roles stay, since other sites share them."""
-    connection = await asyncpg.connect(admin_url, ssl=of_database(admin_url, ca_file))
-    try:
+    async with _administrator(admin_url, ca_file) as connection:
         for service in SERVICES:
             await connection.execute(f'DROP DATABASE IF EXISTS "{prefix}{service}" WITH (FORCE)')
-    finally:
-        await connection.close()
 
 
 async def wait_ready(admin_url: str, wait_s: float, ca_file: str = "") -> None:
@@ -65,7 +67,8 @@ async def wait_ready(admin_url: str, wait_s: float, ca_file: str = "") -> None:
     end = time.monotonic() + wait_s
     while True:
         try:
-            connection = await asyncpg.connect(admin_url, timeout=5, ssl=of_database(admin_url, ca_file))
+            async with _administrator(admin_url, ca_file, within_s=5):
+                return
         except ssl.SSLError:
             raise
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError, TimeoutError) as error:
@@ -73,9 +76,6 @@ async def wait_ready(admin_url: str, wait_s: float, ca_file: str = "") -> None:
                 place = urlsplit(admin_url)
                 raise TimeoutError(f"PostgreSQL at {place.hostname}:{place.port} is not ready: {error}") from None
             await asyncio.sleep(0.1)
-        else:
-            await connection.close()
-            return
 
 
 def owner(service: str) -> str:
@@ -98,42 +98,50 @@ def scram_verifier(password: str) -> str:
     return f"SCRAM-SHA-256${_ITERATIONS}:{salt_text}${stored_text}:{server_text}"
 
 
+@asynccontextmanager
+async def _administrator(url: str, ca_file: str, within_s: float = 60) -> AsyncIterator[Connection]:
+    tls = of_database(url, ca_file)
+    connection = await asyncpg.connect(url, timeout=within_s, ssl=tls, server_settings=_AS_ADMINISTRATOR)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
 async def _is_superuser(connection: Connection) -> bool:
-    found: bool = await connection.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user")
+    found: bool = await connection.fetchval("SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user")
     return found
 
 
-async def _role(connection: Connection, name: str, settings: Mapping[str, str]) -> None:
+async def _role(connection: Connection, name: str, settings: Mapping[str, str], superuser: bool) -> None:
     verifier = scram_verifier(settings[database_password(name)])
-    flags = " NOSUPERUSER NOREPLICATION NOBYPASSRLS" if await _is_superuser(connection) else ""
+    flags = " NOSUPERUSER NOREPLICATION NOBYPASSRLS" if superuser else ""
     with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         await connection.execute(f'CREATE ROLE "{name}"')
     await connection.execute(f"ALTER ROLE \"{name}\" LOGIN NOCREATEDB NOCREATEROLE{flags} PASSWORD '{verifier}'")
 
 
-async def _database(connection: Connection, name: str, owner_role: str) -> None:
-    if not await _is_superuser(connection):
+async def _database(connection: Connection, name: str, owner_role: str, superuser: bool) -> None:
+    if not superuser:
         await connection.execute(f'GRANT "{owner_role}" TO CURRENT_USER')
     with suppress(asyncpg.DuplicateDatabaseError, asyncpg.UniqueViolationError):
         await connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner_role}" TEMPLATE template0 ENCODING \'UTF8\'')
+    await connection.execute(f'ALTER DATABASE "{name}" RESET ALL')
+    await connection.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true IS_TEMPLATE false CONNECTION LIMIT -1')
 
 
-async def _grant(url: str, ca_file: str, service: str, database: str) -> None:
+async def _grant(connection: Connection, service: str, database: str, superuser: bool) -> None:
     """Rights inside one database. Default privileges give the working role what later migrations create, too."""
-    connection = await asyncpg.connect(url, ssl=of_database(url, ca_file))
     defaults = f'ALTER DEFAULT PRIVILEGES FOR ROLE "{owner(service)}" IN SCHEMA public'
-    try:
-        await connection.execute(f"""
-            REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;
-            GRANT CONNECT ON DATABASE "{database}" TO "{service}", {AUDITOR};
-            REVOKE ALL ON SCHEMA public FROM PUBLIC;
-            GRANT ALL ON SCHEMA public TO "{owner(service)}";
-            GRANT USAGE ON SCHEMA public TO "{service}", {AUDITOR};
-            {defaults} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{service}";
-            {defaults} GRANT USAGE ON SEQUENCES TO "{service}";
-            {defaults} GRANT SELECT ON TABLES TO {AUDITOR};
-        """)
-        if await _is_superuser(connection):
-            await connection.execute(f"REVOKE EXECUTE ON FUNCTION {_LARGE_OBJECTS} FROM PUBLIC")
-    finally:
-        await connection.close()
+    await connection.execute(f"""
+        REVOKE ALL ON DATABASE "{database}" FROM PUBLIC;
+        GRANT CONNECT ON DATABASE "{database}" TO "{service}", {AUDITOR};
+        REVOKE ALL ON SCHEMA public FROM PUBLIC;
+        GRANT ALL ON SCHEMA public TO "{owner(service)}";
+        GRANT USAGE ON SCHEMA public TO "{service}", {AUDITOR};
+        {defaults} GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO "{service}";
+        {defaults} GRANT USAGE ON SEQUENCES TO "{service}";
+        {defaults} GRANT SELECT ON TABLES TO {AUDITOR};
+    """)
+    if superuser:
+        await connection.execute(f"REVOKE EXECUTE ON FUNCTION {_LARGE_OBJECTS} FROM PUBLIC")
