@@ -20,6 +20,12 @@ from contracts.tls import of_database
 from provision.secrets import SERVICES, database_password
 
 AUDITOR = "auditor"
+SERVICE_CONNECTIONS_MAX = 60
+"""A replica holds seven at most. Two that are replaced while a broken network leaves all they had half open: 56."""
+OTHERS_CONNECTIONS_MAX = 10
+"""An owner's migrations and the auditor's audits take one each. All roles together leave room for the administrator in
+a cluster that takes 300, as ours do.
+"""
 _ITERATIONS = 4096
 _LARGE_OBJECTS = "pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea)"
 """By these every role could keep data beside the tables, the auditor too."""
@@ -42,10 +48,10 @@ async def provision(admin_url: str, settings: Mapping[str, str], prefix: str = "
     async with _administrator(admin_url, ca_file) as connection:
         superuser = await _is_superuser(connection)
         for service in SERVICES:
-            await _role(connection, owner(service), settings, superuser)
-            await _role(connection, service, settings, superuser)
+            await _role(connection, owner(service), settings, superuser, OTHERS_CONNECTIONS_MAX)
+            await _role(connection, service, settings, superuser, SERVICE_CONNECTIONS_MAX)
             await _database(connection, prefix + service, owner(service), superuser)
-        await _role(connection, AUDITOR, settings, superuser)
+        await _role(connection, AUDITOR, settings, superuser, OTHERS_CONNECTIONS_MAX)
         await connection.execute(f"ALTER ROLE {AUDITOR} SET default_transaction_read_only = on")
     for service in SERVICES:
         async with _administrator(at(admin_url, prefix + service), ca_file) as connection:
@@ -113,12 +119,15 @@ async def _is_superuser(connection: Connection) -> bool:
     return found
 
 
-async def _role(connection: Connection, name: str, settings: Mapping[str, str], superuser: bool) -> None:
+async def _role(
+    connection: Connection, name: str, settings: Mapping[str, str], superuser: bool, connections_max: int
+) -> None:
     verifier = scram_verifier(settings[database_password(name)])
-    flags = " NOSUPERUSER NOREPLICATION NOBYPASSRLS" if superuser else ""
+    flags = "LOGIN NOCREATEDB NOCREATEROLE" + (" NOSUPERUSER NOREPLICATION NOBYPASSRLS" if superuser else "")
+    limit = f"CONNECTION LIMIT {connections_max}"
     with suppress(asyncpg.DuplicateObjectError, asyncpg.UniqueViolationError):
         await connection.execute(f'CREATE ROLE "{name}"')
-    await connection.execute(f"ALTER ROLE \"{name}\" LOGIN NOCREATEDB NOCREATEROLE{flags} PASSWORD '{verifier}'")
+    await connection.execute(f"ALTER ROLE \"{name}\" {flags} {limit} PASSWORD '{verifier}'")
 
 
 async def _database(connection: Connection, name: str, owner_role: str, superuser: bool) -> None:
