@@ -9,10 +9,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
-from urllib.request import urlopen
 
 from local.processes import Process
 from local.sources import PROJECT
+from provision.direct import open_directly
 
 START_S_MAX = 60
 
@@ -36,7 +36,7 @@ class Service:
     def healthy(self) -> bool:
         """Whether /health answers 200 now, and not for another process that has our port."""
         try:
-            with urlopen(f"{self.url}/health", timeout=5) as answer:
+            with open_directly(f"{self.url}/health", within_s=5) as answer:
                 said = json.load(answer)
                 return bool(said.get("pid", self.process.pid) == self.process.pid)
         except (URLError, OSError, ValueError):

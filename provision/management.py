@@ -9,9 +9,10 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from contracts.tls import of_broker
+from provision.direct import open_directly
 
 CALL_S_MAX = 120.0
 """A busy cluster takes its time to make a virtual host or a quorum queue."""
@@ -51,7 +52,7 @@ class Management:
         headers = {"Authorization": self._login, "Content-Type": "application/json"}
         request = Request(url, data, headers, method=method)
         try:
-            with urlopen(request, timeout=within_s, context=self._tls) as answer:
+            with open_directly(request, within_s, self._tls) as answer:
                 text = answer.read()
         except HTTPError as error:
             with error:

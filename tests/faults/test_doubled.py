@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from functools import partial
-from urllib.request import urlopen
 
 from contracts.topology import SERVICES
 from local.service import Service
+from provision.direct import open_directly
 from tests.faults.replicas import both_work
 from tests.faults.stage import Stage
 from tests.faults.traffic import Traffic
@@ -45,7 +45,7 @@ async def _handled(service: Service) -> float:
     """How many events this instance has handled, by its own figures."""
 
     def read() -> str:
-        with urlopen(f"{service.url}/metrics", timeout=5) as answer:
+        with open_directly(f"{service.url}/metrics", within_s=5) as answer:
             return str(answer.read().decode())
 
     return sum(map(float, HANDLED.findall(await asyncio.to_thread(read))))

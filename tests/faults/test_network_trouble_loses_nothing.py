@@ -7,7 +7,6 @@ import json
 from collections.abc import Iterator
 from typing import Literal
 from urllib.error import HTTPError
-from urllib.request import urlopen
 
 import pytest
 
@@ -15,6 +14,7 @@ from client.connection import Connection
 from contracts.topology import dead_queue
 from local.parts import Parts
 from local.service import Service
+from provision.direct import open_directly
 from tests.evidence import record
 from tests.faults.detour import Detour, through
 from tests.faults.proxy import COMMITTED, CONFIRM, Direction, Proxy
@@ -134,7 +134,7 @@ async def _says_so(service: Service) -> None:
 def _problems(service: Service) -> list[str]:
     """What keeps the service from working, as it says itself; nothing while it is healthy."""
     try:
-        with urlopen(f"{service.url}/health", timeout=SILENCE_S):
+        with open_directly(f"{service.url}/health", within_s=SILENCE_S):
             return []
     except HTTPError as error:
         return [str(each) for each in json.load(error)["problems"]]

@@ -18,7 +18,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from urllib.error import HTTPError
 from urllib.parse import quote
-from urllib.request import urlopen
 
 import asyncpg
 from aiormq.abc import AbstractChannel
@@ -28,6 +27,7 @@ from local.processes import Process, _descendants
 from local.site import Site
 from local.sources import PROJECT
 from provision.databases import owner
+from provision.direct import open_directly
 from provision.secrets import SERVICES
 
 CALL_S_MAX = 100
@@ -116,7 +116,7 @@ def redeem(env: Mapping[str, str], folder: Path, taken: str, unknown: str) -> li
 def page(url: str) -> bytes:
     """What a service's page shows, healthy or not."""
     try:
-        with urlopen(url, timeout=10) as answer:
+        with open_directly(url, within_s=10) as answer:
             return bytes(answer.read())
     except HTTPError as error:
         with error:

@@ -8,7 +8,7 @@ import json
 from http import HTTPStatus
 from urllib.error import HTTPError
 from urllib.parse import quote, urlsplit
-from urllib.request import Request, urlopen
+from urllib.request import Request
 from uuid import uuid4
 
 import aiormq
@@ -19,6 +19,7 @@ from pamqp.header import ProtocolHeader
 
 from local.parts import Parts
 from local.site import Site
+from provision.direct import open_directly
 from provision.secrets import BROKER_USERS, broker_password
 from tests.security.logins import login, url_of
 from tests.security.policy import SERVICES
@@ -139,7 +140,7 @@ def _call(parts: Parts, site: Site, user: str, method: str, path: str, body: dic
         body = {"properties": {}, "payload": str(uuid4()), "payload_encoding": "string", **body}
     data = None if body is None else json.dumps(body).encode()
     try:
-        with urlopen(Request(url, data, headers, method=method), timeout=20) as answer:
+        with open_directly(Request(url, data, headers, method=method), within_s=20) as answer:
             return int(answer.status)
     except HTTPError as error:
         with error:

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
@@ -33,6 +32,7 @@ from local.site import Site
 from local.sources import PROJECT
 from local.stack import Stack
 from provision import secrets
+from provision.direct import open_directly
 from tests.service.sites import until
 
 
@@ -95,7 +95,7 @@ def _started(site: Site, env: dict[str, str]) -> Iterator[Service]:
 def _health(service: Service) -> list[str]:
     """What the service says is wrong with it."""
     try:
-        with urlopen(f"{service.url}/health", timeout=5) as answer:
+        with open_directly(f"{service.url}/health", within_s=5) as answer:
             said = json.load(answer)
     except HTTPError as error:
         with error:

@@ -10,7 +10,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from urllib.error import HTTPError
-from urllib.request import urlopen
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -27,6 +26,7 @@ from local.site import Site
 from local.sources import PROJECT
 from provision import secrets
 from provision.databases import at
+from provision.direct import open_directly
 from tests.service.facts import account_with
 from tests.service.probe import Probe
 from tests.service.sites import fresh, until, value
@@ -192,7 +192,7 @@ async def _credit(probe: Probe, account: str, times: int) -> list[UUID]:
 
 async def _metrics(service: Service) -> str:
     def read() -> str:
-        with urlopen(f"{service.url}/metrics", timeout=10) as answer:
+        with open_directly(f"{service.url}/metrics", within_s=10) as answer:
             return str(answer.read().decode())
 
     return await asyncio.to_thread(read)
@@ -203,7 +203,7 @@ async def _problem(service: Service, part: str) -> bool:
 
     def read() -> bool:
         try:
-            with urlopen(f"{service.url}/health", timeout=10):
+            with open_directly(f"{service.url}/health", within_s=10):
                 return False
         except HTTPError as error:
             with error:

@@ -6,7 +6,6 @@ import asyncio
 import json
 from functools import partial
 from urllib.error import HTTPError
-from urllib.request import urlopen
 from uuid import uuid4
 
 import pytest
@@ -15,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from contracts.commands import CreditAccount, PlaceOrder
 from contracts.events import CoinsCaptured, CoinsRefused, CoinsReserved, OperationWaiting, OrderCompleted
 from contracts.queries import ShowOutcome, ShowStatus
+from provision.direct import open_directly
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
 from tests.service.probe import Probe
 from tests.service.sites import Instance, until
@@ -98,7 +98,7 @@ async def _healthy(instance: Instance) -> bool:
 async def _page(instance: Instance, path: str) -> tuple[int, str]:
     def read() -> tuple[int, str]:
         try:
-            with urlopen(instance.url + path, timeout=10) as answer:
+            with open_directly(instance.url + path, within_s=10) as answer:
                 return answer.status, answer.read().decode()
         except HTTPError as error:
             with error:
