@@ -11,7 +11,7 @@ from typing import Any
 
 from contracts import topology
 from provision.management import Management
-from provision.permissions import Rights, of_all, of_client
+from provision.permissions import CLIENT_TAG, NOTHING, Rights, of_all, of_client
 from provision.secrets import broker_password
 
 QUESTION_TTL_MS = 30_000
@@ -86,9 +86,18 @@ def bindings(vhost: str) -> list[Definitions]:
 
 
 def provision(management: Management, vhost: str, settings: Settings) -> None:
-    """Make `vhost` hold what `definitions` says, whatever it held before; messages in its queues are kept."""
+    """Make `vhost` hold what `definitions` says, whatever it held before; messages in its queues are kept.
+
+    Clients that were added get the rights of a client as they are today. Users whose rights have changed lose their
+    connections: a channel that is kept busy would go on with the rights that it has once used.
+    """
+    before = _rights(management, vhost)
     management.call("POST", "definitions", body=definitions(vhost, settings))
     _unbind_stale(management, vhost)
+    _renew_clients(management, vhost)
+    now = _rights(management, vhost)
+    for user in (user for user in before if before[user] != now.get(user)):
+        management.call("DELETE", "connections", "username", user, missing_ok=True)
     if management.user != "guest":
         management.call("DELETE", "users", "guest", missing_ok=True)
 
@@ -133,6 +142,43 @@ def _unbind_stale(management: Management, vhost: str) -> None:
         if forwards or (row["source"] and row["destination"] in ours and key not in wanted):
             target = ("e" if forwards else "q", row["destination"], row["properties_key"])
             management.call("DELETE", "bindings", vhost, "e", row["source"], *target, missing_ok=True)
+
+
+def _rights(management: Management, vhost: str) -> dict[str, set[frozenset[tuple[str, str]]]]:
+    """What the broker has written down for each user; nothing if it has no such virtual host yet."""
+    found: dict[str, set[frozenset[tuple[str, str]]]] = {}
+    for kind in ("permissions", "topic-permissions"):
+        for row in management.call("GET", "vhosts", vhost, kind, missing_ok=True) or ():
+            found.setdefault(row["user"], set()).add(frozenset(row.items()))
+    return found
+
+
+def _renew_clients(management: Management, vhost: str) -> None:
+    """Give every client today's rights, and take from it what an earlier version gave it beyond them.
+
+    A topic exchange without a topic permission is open. So topic permissions are there before what they restrict is
+    granted, and are only deleted (which the API does to all of a user's at once) from who may do nothing meanwhile.
+    """
+    clients = _clients(management, vhost)
+    topics = [row for name, rights in clients.items() for row in _topic_permissions(vhost, name, rights)]
+    wanted = {(row["user"], row["exchange"]) for row in topics}
+    there = {(row["user"], row["exchange"]) for row in management.call("GET", "vhosts", vhost, "topic-permissions")}
+    for name in clients.keys() & {user for user, _ in there - wanted}:
+        nothing = {"configure": NOTHING, "write": NOTHING, "read": NOTHING}
+        management.call("PUT", "permissions", vhost, name, body=nothing)
+        management.call("DELETE", "topic-permissions", vhost, name)
+    permissions = [_permission(vhost, name, rights) for name, rights in clients.items()]
+    for body in ({"topic_permissions": topics}, {"permissions": permissions}):
+        management.call("POST", "definitions", body=body)
+
+
+def _clients(management: Management, vhost: str) -> dict[str, Rights]:
+    """Who has a client's tag, or a client's own queues as clients had them before there was the tag."""
+    tagged = {row["name"] for row in management.call("GET", "users") if CLIENT_TAG in row["tags"]}
+    configures = {row["user"]: row["configure"] for row in management.call("GET", "vhosts", vhost, "permissions")}
+    others = {management.user, *(name for name, rights in of_all().items() if CLIENT_TAG not in rights.tags)}
+    found = {name: of_client(name) for name in configures.keys() - others}
+    return {name: rights for name, rights in found.items() if name in tagged or configures[name] == rights.configure}
 
 
 def _queue(vhost: str, name: str, arguments: dict[str, object]) -> Definitions:

@@ -16,6 +16,8 @@ from contracts.queries import QUERIES
 
 COMMANDS: Exchange = "commands"
 NOTHING = "^$"
+CLIENT_TAG = "holdfast-client"
+"""By which provisioning knows the clients that were added. RabbitMQ grants nothing for it."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def of_client(user: str) -> Rights:
             Topic(topology.QUERIES_EXCHANGE, write=_questions_of_clients()),
             Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
         ),
+        tags=(CLIENT_TAG,),
     )
 
 

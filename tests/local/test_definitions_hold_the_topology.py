@@ -10,7 +10,7 @@ from typing import Any
 
 from contracts import topology
 from provision import broker, secrets
-from provision.permissions import of_all
+from provision.permissions import CLIENT_TAG, of_all
 
 SETTINGS = {secrets.broker_password(user): f"password of {user}" for user in secrets.BROKER_USERS}
 DEFINITIONS = broker.definitions("somewhere", SETTINGS)
@@ -84,8 +84,9 @@ def test_passwords_are_there_as_salted_hashes_only() -> None:
 
 
 def test_only_the_operator_can_log_in_to_the_ui() -> None:
-    assert {name for name, row in by_name("users").items() if row["tags"]} == {"operator"}
-    assert by_name("users")["operator"]["tags"] == ["monitoring"]
+    tags = {name: row["tags"] for name, row in by_name("users").items() if row["tags"]}
+    assert tags == {"operator": ["monitoring"], "client": [CLIENT_TAG]}
+    assert CLIENT_TAG not in ("management", "policymaker", "monitoring", "administrator", "impersonator")
 
 
 def test_the_broker_in_compose_takes_messages_as_large_as_the_native_one() -> None:
