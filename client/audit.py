@@ -117,7 +117,11 @@ async def _snapshot(
     """One service's database as of one moment, read-only."""
     url = database_url.replace(SERVICE_PLACE, service)
     try:
-        connection = await asyncpg.connect(url, timeout=CONNECT_S_MAX, ssl=of_database(url, tls_ca_file))
+        # A database's owner says where names are looked up in it, unless who connects does.
+        own_path = {"search_path": "pg_catalog, public"}
+        connection = await asyncpg.connect(
+            url, timeout=CONNECT_S_MAX, ssl=of_database(url, tls_ca_file), server_settings=own_path
+        )
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
                 yield connection
