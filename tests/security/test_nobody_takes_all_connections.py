@@ -23,11 +23,9 @@ TIMES = 8
 @pytest.mark.parametrize("role", ["promo_service", owner("promo_service"), AUDITOR])
 async def test_a_role_has_so_many_connections_and_others_get_in_all_the_same(site: Site, role: str) -> None:
     async with AsyncExitStack() as stack:
-        url = site.database_url("promo_service", role)
-        for _ in range(LIMITS[role]):
-            stack.push_async_callback((await asyncpg.connect(url)).close)
-        with pytest.raises(asyncpg.TooManyConnectionsError, match="for role"):
-            await asyncpg.connect(url)
+        taken = await _take(stack, site.database_url("promo_service", role), LIMITS[role] + 1)
+        # Services of other sites in this cluster have the same role, and may have some left.
+        assert LIMITS[role] / 2 < taken <= LIMITS[role]
         for other in ("user_service", owner("user_service")):
             await (await asyncpg.connect(site.database_url("user_service", other))).close()
 
@@ -41,3 +39,14 @@ async def test_a_service_has_enough_for_two_replicas_that_are_replaced(site: Sit
         pools = [instance.engine.pool, instance.reader.pool]
         held = sum(pool.size() for pool in pools if isinstance(pool, AsyncAdaptedQueuePool))
     assert 0 < held * TIMES <= SERVICE_CONNECTIONS_MAX
+
+
+async def _take(stack: AsyncExitStack, url: str, connections_max: int) -> int:
+    """How many connections the login gets, if it takes as many as it can."""
+    for taken in range(connections_max):
+        try:
+            connection = await asyncpg.connect(url)
+        except asyncpg.TooManyConnectionsError:
+            return taken
+        stack.push_async_callback(connection.close)
+    return connections_max
