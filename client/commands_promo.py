@@ -197,7 +197,8 @@ def _time(option: str, given: str | None) -> datetime | None:
         return TypeAdapter[datetime](Moment).validate_python(datetime.fromisoformat(given).astimezone())
     except (ValueError, OverflowError):
         raise Failed(
-            f"{option}: a time such as 2030-01-31T18:00 or 2030-01-31T18:00Z (given: {given!r})", USAGE
+            f"{option}: a time from 1970 to 9998, such as 2030-01-31T18:00Z (given: {given!r})",
+            USAGE,
         ) from None
 
 

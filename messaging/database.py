@@ -18,7 +18,7 @@ _RETRY_AT_ONCE = frozenset(("40001", "40P01", "23505"))
 """serialization_failure, deadlock_detected, and unique_violation (another replica was first): the same batch, handled
 again, sees what the other one committed. PostgreSQL, appendix A."""
 
-_OUTAGE_CLASSES = (*("08", "25006", "25P03", "28", "3D000", "3F000", "42501", "42703", "42P01", "53", "57", "58"),)
+_OUTAGE_CLASSES = ("08", "25006", "25P03", "28", "3D000", "3F000", "42501", "42703", "42P01", "53", "57", "58")
 """Connection exceptions, a database that takes no writes, a transaction that stood still for too long, a refused login
 (as when the password is being changed), a database, schema, right, column or table that is not there (yet),
 insufficient resources, operator intervention, system errors. PostgreSQL, appendix A."""
@@ -71,7 +71,9 @@ def asyncpg_url(url: str) -> URL:
 
 
 def is_outage(error: BaseException) -> bool:
-    """True if the database is away or out of means, so that waiting helps and the work itself is not to blame."""
+    """True if the database is away, out of means or not as it must be, so that waiting helps and the work itself is not
+    to blame.
+    """
     if isinstance(error, DBAPIError):
         state: str | None = getattr(error.orig, "sqlstate", None)
         if state:
@@ -96,6 +98,7 @@ def is_conflict(error: BaseException) -> bool:
     """True if another transaction was in the way, or a migration of what a statement reads, so that doing the same
     again at once helps.
     """
-    if isinstance(error, DBAPIError) and isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError):
-        return True
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _RETRY_AT_ONCE
+    if not isinstance(error, DBAPIError):
+        return False
+    migrated = isinstance(error.orig, AsyncAdapt_asyncpg_dbapi.InvalidCachedStatementError)
+    return migrated or getattr(error.orig, "sqlstate", None) in _RETRY_AT_ONCE

@@ -31,7 +31,7 @@ def _commit() -> str:
     """The commit that is checked out; a plus sign says that the tree differs from it in more than its documents."""
     commit = _git("rev-parse", "--short=10", "HEAD").stdout.strip()
     differs = _git("status", "--porcelain", "--", ".", ":!docs").stdout
-    return f"{commit}{'+' if differs else ''}" or "unknown"
+    return f"{commit or 'unknown'}{'+' if differs else ''}"
 
 
 def _git(*words: str) -> subprocess.CompletedProcess[str]:

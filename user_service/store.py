@@ -148,7 +148,7 @@ _KEEP = _UPSERT.on_conflict_do_update(
 
 
 async def due(connection: AsyncConnection, limit: int) -> list[str]:
-    """Accounts with a deadline that has passed, the longest ago first: as many as have `limit` such operations
+    """Accounts with a deadline that has passed, the longest ago first: as many as have at most `limit` such operations
     together, and at least one.
     """
     rows = await connection.execute(
