@@ -1,0 +1,9 @@
+"""The rule for any entity: an operation is answered as soon as its answer is the same in every way the open ones may
+still end; until then it waits. Standard library only; no input or output, no clock, no randomness.
+"""
+
+from holdfast.pending.entity import Entity, Wait, waits
+from holdfast.pending.kind import Kind, NumberKind, Refused
+from holdfast.pending.operation import Line, Operation, Outcome
+
+__all__ = ["Entity", "Kind", "Line", "NumberKind", "Operation", "Outcome", "Refused", "Wait", "waits"]
