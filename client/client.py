@@ -18,18 +18,8 @@ from client.messages import own_id
 from client.questions import Questions
 from client.recent import Memory, Recent
 from contracts.base import Fact, Service
-from contracts.commands import (
-    CancelOrder,
-    CreditAccount,
-    FulfilmentAccepted,
-    FulfilmentRejected,
-    OpenAccount,
-    PlaceOrder,
-    PromoEffect,
-    PutItem,
-    PutPromo,
-    RedeemPromo,
-)
+from contracts.commands import CancelOrder, CreditAccount, FulfilmentAccepted, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.roles import PromoEffect
 from contracts.envelope import Envelope, encode, parts
 from contracts.queries import OperationView, OrderView, OutcomeView, RedemptionView, ShowOutcome
 

@@ -29,7 +29,8 @@ from client.session import (
     run,
 )
 from client.timeline import effect
-from contracts.commands import Bonus, Moment, Multiply, PromoEffect
+from contracts.commands import Moment
+from contracts.roles import Bonus, Multiply, PromoEffect
 from contracts.queries import PromoView, RedemptionView
 
 app = typer.Typer(no_args_is_help=True, help="Set, redeem and look at promo codes.")

@@ -20,7 +20,7 @@ from client.settings import Settings
 from client.tap import Seen, tap
 from client.timeline import line, short
 from contracts.base import Fact
-from contracts.commands import Multiply
+from contracts.roles import Multiply
 from contracts.events import (
     CoinsCredited,
     FulfilmentRequested,

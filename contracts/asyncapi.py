@@ -161,7 +161,7 @@ def _fact_operations(fact: type[Fact], service: Service | None) -> list[tuple[st
 
 
 def _query_channel(key: str, query: type[Query]) -> dict[str, Any]:
-    queue = queries_queue(query.service) if key in QUERIES else queries_queue(key.split(".")[0])  # type: ignore[arg-type]
+    queue = queries_queue(query.service) if key in QUERIES else queries_queue(key.split(".")[0])
     return {
         "address": key,
         "description": _text(query),

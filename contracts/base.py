@@ -19,8 +19,8 @@ DURATION_S_MAX = 30 * 24 * 3600
 
 _HOLDFAST = UUID("6f1d3c1e-6c0e-4d53-9a3f-0c2b6b1a7e55")
 
-Exchange = Literal["commands", "user", "order", "promo"]
-Service = Literal["user_service", "order_service", "promo_service"]
+Exchange = str
+Service = str
 Audience = Literal["client", "operator"]
 
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$")]
@@ -32,6 +32,7 @@ Count = Annotated[int, Field(strict=True, ge=0, le=COINS_MAX)]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
 Factor = Annotated[int, Field(strict=True, ge=2, le=1_000, description="What the balance is multiplied by.")]
 Seconds = Annotated[float, Field(gt=0, le=DURATION_S_MAX, allow_inf_nan=False, strict=True, description="Seconds.")]
+Scarce = Literal["wait", "refuse"]
 Reason = Annotated[
     str,
     Field(
@@ -46,8 +47,8 @@ After = Annotated[
     FailFast(),
     Field(
         max_length=AFTER_MAX,
-        description="Ids of earlier commands for this account that must keep their place before this one, "
-        "even if they arrive later. A place once given stays: name all whose answer is not known, oldest first.",
+        description="Ids of earlier commands for this account: this one joins the account's operations when they have. "
+        "If one of them does not come in time, this one is refused (`named_missing`).",
     ),
 ]
 

@@ -14,17 +14,17 @@ from contracts.base import (
     Audience,
     Code,
     Coins,
-    Contract,
     Count,
     Exchange,
     Fact,
-    Factor,
     Item,
     Quantity,
     Reason,
+    Scarce,
     Seconds,
     Service,
 )
+from contracts.roles import ChangesBalance, Credit, PromoEffect
 
 
 class _Command(Fact):
@@ -42,18 +42,20 @@ class OpenAccount(_Command):
     account_id: AccountId
 
 
-class CreditAccount(_Command):
-    """Add coins to an account."""
+class CreditAccount(_Command, ChangesBalance):
+    """Add coins to an account. It can only help what comes after it, so it needs no `after`."""
 
     type: ClassVar[str] = "account.credit"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
     audience: ClassVar[tuple[Audience, ...]] = ("client",)
     saga_field: ClassVar[str] = "credit_id"
 
     credit_id: UUID
-    account_id: AccountId
     amount: Coins
     after: After = ()
+
+    @property
+    def change(self) -> Credit:
+        return Credit(amount=self.amount)
 
 
 class PlaceOrder(_Command):
@@ -90,8 +92,9 @@ class CancelOrder(_Command):
 class RedeemPromo(_Command):
     """Redeem a promo code on an account. Capitals and dashes of the code don't matter.
 
-    `wait_s`: seconds for which the effect may wait for reservations ahead of it; after that it is refused and the
-    use of the code is given back.
+    `wait_s`: seconds for which the effect may wait for operations ahead of it; after that it is refused and the use of
+    the code is given back. Without it nothing withdraws the effect: it is accepted at once, and what it surely gives
+    can be spent although its size is not certain yet.
     """
 
     type: ClassVar[str] = "promo.redeem"
@@ -110,8 +113,9 @@ class RedeemPromo(_Command):
 class PutItem(_Command):
     """Set an item's price, its stock and how it is fulfilled; the item is added if it is new.
 
-    `instant` items are taken from `stock`; for `external` ones somebody answers `fulfilment.requested`, and the
-    stock is theirs to keep.
+    `instant` items are taken from `stock`, the pieces that no order has; for `external` ones somebody answers
+    `fulfilment.requested`, and the stock is theirs to keep. `scarce`: whether who comes when pieces may yet come back
+    waits for them, or is refused at once.
     """
 
     type: ClassVar[str] = "catalog.put"
@@ -124,23 +128,7 @@ class PutItem(_Command):
     price: Coins
     stock: Count = 0
     fulfilment: Literal["instant", "external"] = "instant"
-
-
-class Multiply(Contract):
-    """The balance becomes `factor` times what it was."""
-
-    kind: Literal["multiply"] = "multiply"
-    factor: Factor
-
-
-class Bonus(Contract):
-    """The balance grows by `amount` coins."""
-
-    kind: Literal["bonus"] = "bonus"
-    amount: Coins
-
-
-PromoEffect = Annotated[Multiply | Bonus, Field(discriminator="kind")]
+    scarce: Scarce = "wait"
 
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]
@@ -151,7 +139,8 @@ class PutPromo(_Command):
     """Set what a promo code does, when it is valid and how often it can be used; the code is added if it is new.
 
     `valid_from` and `valid_until` are compared with the promo service's database clock; the first is included, the
-    second is not. `uses_max`: uses over all accounts; each account has one. None means no limit.
+    second is not. `uses_max`: uses over all accounts; each account has one. None means no limit. `scarce`: whether who
+    comes when a use may yet come back waits for it, or is refused at once.
     """
 
     type: ClassVar[str] = "promo.put"
@@ -166,6 +155,7 @@ class PutPromo(_Command):
     valid_from: Moment | None = None
     valid_until: Moment | None = None
     uses_max: Coins | None = None
+    scarce: Scarce = "wait"
 
     @model_validator(mode="after")
     def _window_is_not_empty(self) -> Self:

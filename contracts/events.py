@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 from pydantic import AwareDatetime, Field
@@ -21,17 +21,25 @@ from contracts.base import (
     Seconds,
     Service,
 )
-from contracts.commands import PromoEffect
+from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation, PromoEffect
+from contracts.services import takers
 
 WAITS_FOR_MAX = 20
 """How many of the operations that another waits for are told."""
 
-OperationKind = Literal["credit", "reserve", "multiply", "bonus"]
+AskedBy = Annotated[str, Field(max_length=64, description="The exchange by which the operation came.")]
+OperationKind = Annotated[str, Field(max_length=32, description="The kind of the operation.")]
 
 
-class _UserEvent(Fact):
+class OperationEvent(Fact):
+    """Says something of an operation on an account. `asked_by`: whose it is; nobody else has to act on it."""
+
     exchange: ClassVar[Exchange] = "user"
     saga_field: ClassVar[str] = "operation_id"
+
+    account_id: AccountId
+    operation_id: UUID
+    asked_by: AskedBy
 
 
 class AccountOpened(Fact):
@@ -44,108 +52,104 @@ class AccountOpened(Fact):
     account_id: AccountId
 
 
-class CoinsCredited(_UserEvent):
+class CoinsCredited(OperationEvent):
     """The coins were added: a credit, or the bonus of a promo code."""
 
     type: ClassVar[str] = "coins.credited"
-    consumers: ClassVar[tuple[Service, ...]] = ("promo_service",)
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.credited")
 
-    account_id: AccountId
-    operation_id: UUID
-    kind: Literal["credit", "bonus"]
+    kind: OperationKind
     amount: Coins
 
 
-class CoinsReserved(_UserEvent):
-    """The coins are set aside for the order until it settles or the deadline passes."""
+class CoinsReserved(OperationEvent):
+    """The coins, or the room for coins to come, are set aside until the saga settles or the deadline passes."""
 
     type: ClassVar[str] = "coins.reserved"
-    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.reserved")
 
-    account_id: AccountId
-    operation_id: UUID
     amount: Coins
     deadline: AwareDatetime
 
 
-class CoinsRefused(_UserEvent):
+class CoinsRefused(OperationEvent):
     """The operation has no effect, now or later.
 
-    Reasons: `insufficient_coins`, `unknown_account`, `balance_limit` (the balance could exceed the largest one),
-    `pending_limit` (too many operations wait or are in flight), `wait_deadline_passed`, `cancelled`, `order_failed`,
-    `promo_refused`, `id_used` (the account has used the id for another operation).
+    Reasons: `insufficient_coins`, `unknown_account`, `balance_limit` (the balance would exceed the largest one),
+    `pending_limit` (too many operations wait or are in flight), `wait_deadline_passed`, `named_missing` (what it names
+    in `after` did not come in time), `id_used` (the account has used the id for another operation), and why its saga
+    gave it up, such as `cancelled`, `order_failed` or `promo_refused`.
     """
 
     type: ClassVar[str] = "coins.refused"
     identity_fields: ClassVar[tuple[str, ...]] = ("kind",)
-    consumers: ClassVar[tuple[Service, ...]] = ("order_service", "promo_service")
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.refused")
 
-    account_id: AccountId
-    operation_id: UUID
     kind: OperationKind
     reason: Reason
 
 
-class CoinsCaptured(_UserEvent):
-    """The reserved coins are spent. Nothing of this saga can fail any more."""
+class CoinsCaptured(OperationEvent):
+    """The reserved coins are spent, or the coins to come have come."""
 
     type: ClassVar[str] = "coins.captured"
-    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.captured")
 
-    account_id: AccountId
-    operation_id: UUID
     amount: Coins
 
 
-class CoinsReleased(_UserEvent):
-    """The reserved coins are the account's again, because the order failed or was cancelled."""
+class CoinsReleased(OperationEvent):
+    """The reservation was given up: its coins, or its room, are the account's again."""
 
     type: ClassVar[str] = "coins.released"
-    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.released")
 
-    account_id: AccountId
-    operation_id: UUID
     amount: Coins
 
 
-class CoinsExpired(_UserEvent):
-    """The reservation's deadline passed: the coins are the account's again, and a capture is refused."""
+class CoinsExpired(OperationEvent):
+    """The reservation's deadline passed: its coins, or its room, are the account's again, and a capture is refused."""
 
     type: ClassVar[str] = "coins.expired"
-    consumers: ClassVar[tuple[Service, ...]] = ("order_service",)
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.expired")
 
-    account_id: AccountId
-    operation_id: UUID
     amount: Coins
 
 
-class CoinsMultiplied(_UserEvent):
+class CoinsMultiplied(OperationEvent):
     """The balance was multiplied, which added this many coins."""
 
     type: ClassVar[str] = "coins.multiplied"
-    consumers: ClassVar[tuple[Service, ...]] = ("promo_service",)
+    consumers: ClassVar[tuple[Service, ...]] = takers("coins.multiplied")
 
-    account_id: AccountId
-    operation_id: UUID
     factor: Factor
     added: Count
 
 
-class OperationWaiting(_UserEvent):
-    """The operation's answer still depends on how others end.
+class OperationWaiting(OperationEvent):
+    """The operation's answer still depends on how others end, or those that it names in `after` have not come.
 
-    `position`: how many operations of the account stand before it, each open or not yet folded. `waits_for`: the first
-    of them that are open, in order. `deadline`: when it will be answered at the latest.
+    `position`: how many operations of the account stand before it. `waits_for`: the first of them that are open, in
+    order, or those that have not come. `deadline`: when it will be answered at the latest, where that is known.
     """
 
     type: ClassVar[str] = "operation.waiting"
 
-    account_id: AccountId
-    operation_id: UUID
     kind: OperationKind
     position: Count
     waits_for: Annotated[tuple[UUID, ...], Field(max_length=WAITS_FOR_MAX)]
-    deadline: AwareDatetime | None
+    deadline: AwareDatetime | None = None
+
+
+class OperationAccepted(OperationEvent):
+    """The operation will take effect, and nothing can withdraw it any more; its size depends on how others end."""
+
+    type: ClassVar[str] = "operation.accepted"
+
+    kind: OperationKind
+    position: Count
+    waits_for: Annotated[tuple[UUID, ...], Field(max_length=WAITS_FOR_MAX)]
+    deadline: AwareDatetime | None = None
 
 
 class _OrderEvent(Fact):
@@ -153,17 +157,28 @@ class _OrderEvent(Fact):
     saga_field: ClassVar[str] = "order_id"
 
 
-class OrderPlaced(_OrderEvent):
+class OrderPlaced(_OrderEvent, AsksReservation):
     """An order wants its coins reserved for at most `hold_s` seconds."""
 
     type: ClassVar[str] = "order.placed"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+
+    order_id: UUID
+
+
+class OrderWaiting(_OrderEvent):
+    """The coins are reserved; whether there are pieces for the order depends on how other orders of the item end.
+
+    `position`, `waits_for` and `deadline` as in `operation.waiting`, among the operations of the item.
+    """
+
+    type: ClassVar[str] = "order.waiting"
 
     order_id: UUID
     account_id: AccountId
-    amount: Coins
-    hold_s: Seconds
-    after: After = ()
+    item: Item
+    position: Count
+    waits_for: Annotated[tuple[UUID, ...], Field(max_length=WAITS_FOR_MAX)]
+    deadline: AwareDatetime | None = None
 
 
 class FulfilmentRequested(_OrderEvent):
@@ -178,14 +193,12 @@ class FulfilmentRequested(_OrderEvent):
     deadline: AwareDatetime
 
 
-class OrderConfirmed(_OrderEvent):
+class OrderConfirmed(_OrderEvent, ConfirmsReservation):
     """The goods are set aside: the coins are to be captured."""
 
     type: ClassVar[str] = "order.confirmed"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
 
     order_id: UUID
-    account_id: AccountId
 
 
 class OrderCompleted(_OrderEvent):
@@ -197,7 +210,7 @@ class OrderCompleted(_OrderEvent):
     account_id: AccountId
 
 
-class OrderFailed(_OrderEvent):
+class OrderFailed(_OrderEvent, GivesUpReservation):
     """The order ended without effect.
 
     Reasons: `unknown_item`, `amount_limit`, `out_of_stock`, `deadline_passed`, `reservation_expired`,
@@ -205,21 +218,19 @@ class OrderFailed(_OrderEvent):
     """
 
     type: ClassVar[str] = "order.failed"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+    why: ClassVar[str] = "order_failed"
 
     order_id: UUID
-    account_id: AccountId
     reason: Reason
 
 
-class OrderCancelled(_OrderEvent):
+class OrderCancelled(_OrderEvent, GivesUpReservation):
     """The order ended without effect, because its account's owner cancelled it."""
 
     type: ClassVar[str] = "order.cancelled"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+    why: ClassVar[str] = "cancelled"
 
     order_id: UUID
-    account_id: AccountId
 
 
 class CancelRefused(_OrderEvent):
@@ -240,17 +251,47 @@ class _PromoEvent(Fact):
     saga_field: ClassVar[str] = "redemption_id"
 
 
-class PromoClaimed(_PromoEvent):
-    """A use of the code is taken: the account's balance is to be changed, waiting at most `wait_s` seconds."""
+class PromoClaimed(_PromoEvent, ChangesBalance):
+    """A use of the code is taken: the account's balance is to be changed.
+
+    `wait_s`: seconds for which the effect may wait; without it nothing withdraws it. `join_s`: seconds for which it may
+    stand outside for those in `after`.
+    """
 
     type: ClassVar[str] = "promo.claimed"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+
+    redemption_id: UUID
+    effect: PromoEffect
+    wait_s: Seconds | None = None
+    join_s: Seconds
+    after: After = ()
+
+    @property
+    def change(self) -> PromoEffect:
+        return self.effect
+
+    @property
+    def waits_s(self) -> float | None:
+        return self.wait_s
+
+    @property
+    def joins_s(self) -> float | None:
+        return self.join_s
+
+
+class PromoWaiting(_PromoEvent):
+    """Whether there is a use of the code for the redemption depends on how other redemptions end.
+
+    `position`, `waits_for` and `deadline` as in `operation.waiting`, among the redemptions of the code.
+    """
+
+    type: ClassVar[str] = "promo.waiting"
 
     redemption_id: UUID
     account_id: AccountId
-    effect: PromoEffect
-    wait_s: Seconds
-    after: After = ()
+    position: Count
+    waits_for: Annotated[tuple[UUID, ...], Field(max_length=WAITS_FOR_MAX)]
+    deadline: AwareDatetime | None = None
 
 
 class PromoRedeemed(_PromoEvent):
@@ -263,7 +304,7 @@ class PromoRedeemed(_PromoEvent):
     added: Count
 
 
-class PromoRefused(_PromoEvent):
+class PromoRefused(_PromoEvent, GivesUpReservation):
     """The redemption ended without effect, and the use of the code is free again.
 
     Reasons: `code_not_accepted` (unknown, not valid now, used up, or the account tried too many such codes: which of
@@ -271,8 +312,7 @@ class PromoRefused(_PromoEvent):
     """
 
     type: ClassVar[str] = "promo.refused"
-    consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
+    why: ClassVar[str] = "promo_refused"
 
     redemption_id: UUID
-    account_id: AccountId
     reason: Reason

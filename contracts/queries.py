@@ -13,15 +13,20 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import COINS_MAX, AccountId, Audience, Code, Contract, Count, Item, Service
-from contracts.commands import PromoEffect
+from contracts.base import COINS_MAX, AccountId, Audience, Code, Contract, Count, Item, Scarce, Service
 from contracts.events import OperationKind
+from contracts.roles import PromoEffect
 
-OperationState = Literal[
-    "named", "waiting", "reserved", "credited", "captured", "released", "expired", "multiplied", "refused"
+OperationState = Annotated[
+    str,
+    Field(
+        description="`outside` (those in `after` have not come), `waiting`, `accepted` (it waits, and takes effect for "
+        "certain), `reserved`, `refused`, how a reservation ended (`captured`, `released`, `expired`), or what it did "
+        "(`credited`, `multiplied`, …)."
+    ),
 ]
 OrderState = Literal["placed", "reserved", "confirmed", "completed", "failed", "cancelled"]
-RedemptionState = Literal["claimed", "redeemed", "refused"]
+RedemptionState = Literal["waiting", "claimed", "redeemed", "refused"]
 Fulfilment = Literal["instant", "external"]
 Reply = type[Contract]
 
@@ -42,13 +47,12 @@ class Query(Contract):
 
 
 class PendingView(Contract):
-    """An operation that is open, or settled behind one that is open."""
+    """An operation of an account, an item or a code that is open, or settled behind one that is open."""
 
     operation_id: UUID
     kind: OperationKind | None
     state: OperationState
-    amount: int | None = Field(description="Coins, for credit, reserve and bonus.")
-    factor: int | None = Field(description="For multiply.")
+    size: int | None = Field(description="Coins, pieces or uses; the factor of a multiply.")
     deadline: datetime | None = Field(description="When it ends or is answered at the latest by its own deadline.")
     waits_for: tuple[UUID, ...] = Field(description="The first of the open operations before it, if it waits.")
     waits_until: datetime | None = Field(description="When it is answered at the latest, if it waits.")
@@ -58,13 +62,13 @@ class AccountView(Contract):
     """An account as its service's database has it now.
 
     `balance`: coins before the first pending operation. `available`: coins it surely has, whatever becomes of the
-    pending ones. `possible`: the most it can have; None while an operation is named that has not arrived.
+    pending ones, an accepted multiply included. `possible`: the most it can have.
     """
 
     account_id: AccountId
     balance: Count
     available: Count
-    possible: Count | None
+    possible: Count
     pending: tuple[PendingView, ...] = Field(description=f"The first {PENDING_SHOWN_MAX}, in the account's order.")
     pending_count: Count | None = Field(default=None, description="How many there are in all.")
     now: datetime
@@ -114,14 +118,15 @@ class ShowHistory(Query):
 
 
 class OperationView(Contract):
-    """How an operation stands. `added`: coins it added, once credited or multiplied."""
+    """How an operation stands. `size` as in `PendingView`. `added`: coins that it added, once it has its effect;
+    below 0 for what it took.
+    """
 
     account_id: AccountId
     operation_id: UUID
     kind: OperationKind | None
     state: OperationState
-    amount: int | None
-    factor: int | None
+    size: int | None
     added: int | None
     reason: str | None
 
@@ -162,18 +167,34 @@ class ShowOrder(Query):
 
 
 class ItemView(Contract):
-    """One line of the catalog. Prices in coins."""
+    """An item of the catalog. `price` in coins. `stock`: pieces that no order has, for certain; `possible`: the most
+    there can be. `pending`: the orders that have or want pieces; left out in a list.
+    """
 
     item: Item
     price: int
     stock: int
+    possible: int
     fulfilment: Fulfilment
+    scarce: Scarce
+    pending: tuple[PendingView, ...] = Field(default=(), description=f"The first {PENDING_SHOWN_MAX}, in their order.")
+    pending_count: Count = 0
 
 
 class CatalogView(Contract):
     """The catalog, by item name."""
 
     items: tuple[ItemView, ...]
+
+
+class ShowItem(Query):
+    """An item, and the orders that have or want its pieces."""
+
+    type: ClassVar[str] = "item.show"
+    service: ClassVar[Service] = "order_service"
+    reply: ClassVar[Reply] = ItemView
+
+    item: Item
 
 
 class ListCatalog(Query):
@@ -207,13 +228,18 @@ class ShowRedemption(Query):
 
 
 class PromoView(Contract):
-    """A promo code: what it does, and how often it was used."""
+    """A promo code: what it does, and how often it is used. `uses`: those that are certain or in flight. `pending`: the
+    redemptions that have or want a use and have not ended.
+    """
 
     effect: PromoEffect
     valid_from: datetime | None
     valid_until: datetime | None
     uses_max: int | None
     uses: int
+    scarce: Scarce
+    pending: tuple[PendingView, ...] = Field(default=(), description=f"The first {PENDING_SHOWN_MAX}, in their order.")
+    pending_count: Count = 0
 
 
 class ShowPromo(Query):
@@ -270,7 +296,7 @@ class ShowOutcome(Query):
 
 QUERIES: dict[str, type[Query]] = {
     query.type: query
-    for query in (ShowAccount, ShowHistory, ShowOperation, ShowOrder, ListCatalog, ShowRedemption, ShowPromo)
+    for query in (ShowAccount, ShowHistory, ShowOperation, ShowOrder, ShowItem, ListCatalog, ShowRedemption, ShowPromo)
 }
 """The questions that one service answers each, by type."""
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import get_args
+from importlib import import_module
 
 from contracts import commands, events, queries
 from contracts.base import Exchange, Fact, Service
+from contracts.services import PARTICIPANTS
+from contracts.services import SERVICES as SERVICES
 
 VHOST = "holdfast"
 
-SERVICES: tuple[Service, ...] = get_args(Service)
-PUBLISHER_EXCHANGES: tuple[Exchange, ...] = get_args(Exchange)
-EXCHANGE_OF: dict[Service, Exchange] = {"user_service": "user", "order_service": "order", "promo_service": "promo"}
+EXCHANGE_OF: dict[Service, Exchange] = {each.service: each.exchange for each in PARTICIPANTS}
+PUBLISHER_EXCHANGES: tuple[Exchange, ...] = ("commands", *EXCHANGE_OF.values())
 
 DEAD_EXCHANGE = "dead"
 """Where a service parks what it cannot handle, and the broker what it gives up on; routing key: the service."""
@@ -55,7 +56,8 @@ def queries_queue(service: Service) -> str:
 
 def facts() -> tuple[type[Fact], ...]:
     """Every command and event, in the order of their declaration."""
-    declared = [value for module in (commands, events) for value in vars(module).values()]
+    modules = [commands, events, *(import_module(each.words) for each in PARTICIPANTS if each.words)]
+    declared = [value for module in modules for value in vars(module).values()]
     found = [
         value for value in declared if isinstance(value, type) and issubclass(value, Fact) and "type" in vars(value)
     ]
@@ -69,6 +71,9 @@ TERMINAL: frozenset[str] = frozenset(
     (
         "account.opened",
         "operation.waiting",
+        "operation.accepted",
+        "order.waiting",
+        "promo.waiting",
         "fulfilment.requested",
         "order.completed",
         "order.cancel_refused",

@@ -14,7 +14,8 @@ from typing import ClassVar, Literal
 from uuid import UUID
 
 from contracts.base import Exchange, Fact
-from contracts.commands import PromoEffect, RedeemPromo
+from contracts.commands import RedeemPromo
+from contracts.roles import PromoEffect
 from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed, PromoRefused
 
 ASK_AGAIN_S_MAX = 3600.0

@@ -12,7 +12,7 @@ from sqlalchemy import ARRAY, DateTime, Row, String, Uuid, bindparam, select, te
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.commands import Bonus, Multiply, PromoEffect
+from contracts.roles import Bonus, Multiply, PromoEffect
 from messaging.database import moment
 from promo_service.promo import MISSES_S, Promo, Redemption
 from promo_service.tables import MISSED, codes, puts, redemptions

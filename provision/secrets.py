@@ -1,4 +1,5 @@
-"""Passwords and ports of one installation, in a file that git ignores. Standard library only: it runs before set-up.
+"""Passwords and ports of one installation, in a file that git ignores. Standard library and `contracts.services` only: it runs before
+set-up.
 
 `python -m provision.secrets [FILE]` makes the file (default `.env`) or adds what it lacks; values it has are kept.
 """
@@ -15,7 +16,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-SERVICES = ("user_service", "order_service", "promo_service")
+from contracts.services import SERVICES
+
 VHOST = "holdfast"
 BROKER_USERS = ("admin", *SERVICES, "client", "operator")
 DATABASE_ROLES = ("postgres", *(f"{name}_owner" for name in SERVICES), *SERVICES, "auditor")

@@ -1,38 +1,43 @@
-"""What the user service does with each message: find the account, let `account.py` decide, keep the outcome."""
+"""What the user service does with each message: find the account, let the rule decide, keep and tell the outcome."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Fact
-from contracts.commands import Bonus, CreditAccount, Multiply, OpenAccount
-from contracts.events import (
-    OperationKind,
-    OrderCancelled,
-    OrderConfirmed,
-    OrderFailed,
-    OrderPlaced,
-    PromoClaimed,
-    PromoRefused,
-)
+from contracts.commands import OpenAccount
+from contracts.events import AccountOpened, CoinsRefused
+from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation
 from contracts.topology import facts_for
+from holdfast.pending import Operation, Outcome
 from messaging.domain import Domain, Refused
+from messaging.entities import Entities
+from messaging.entity_tables import Note, state_of
 from messaging.message import Announcement, Message
-from user_service import store, views
-from user_service.account import Account, Conflict, Limits, Step, arrive, capture, open_account, pass_time, release
+from user_service import views
+from user_service.answers import answer
 from user_service.deadlines import DeadlinePassed
-from user_service.operation import Operation
+from user_service.kinds import KINDS, Coins
 from user_service.settings import Settings
-from user_service.store import Accounts
+from user_service.store import keeper
 from user_service.tables import delivery
 
 DUE_TOGETHER_MAX = 500
-ORDERS: frozenset[OperationKind] = frozenset(("reserve",))
-PROMOS: frozenset[OperationKind] = frozenset(("multiply", "bonus"))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`pending`: operations that one account may have pending. `join_s`: seconds for which an operation stands outside
+    for those that it names, where its sender does not say.
+    """
+
+    pending: int = 1000
+    join_s: float = 900.0
 
 
 class AccountHandlers:
@@ -40,91 +45,187 @@ class AccountHandlers:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
+        self._keeper = keeper()
 
-    async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Accounts:
+    async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Entities:
         """Lock and read the accounts that these messages are about."""
-        return await store.load(connection, {touched for message in messages for touched in _touches(message.fact)})
+        return await self._keeper.load(
+            connection, {touched for message in messages for touched in _touches(message.fact)}
+        )
 
-    def handle(self, state: Accounts, message: Message, now: datetime) -> Sequence[Announcement]:
+    def handle(self, state: Entities, message: Message, now: datetime) -> Sequence[Announcement]:
         """Decide one message."""
-        account = state.now[message.fact.subject]
-        try:
-            step = decide(account, message, now, self._limits)
-        except Conflict as error:
-            raise Refused(str(error)) from None
-        state.advance(step)
-        return [Announcement(fact, _trace(step.account, fact)) for fact in step.facts]
+        with state.deciding():
+            return decide(state, message, now, self._limits)
 
-    async def save(self, connection: AsyncConnection, state: Accounts) -> None:
+    async def save(self, connection: AsyncConnection, state: Entities) -> None:
         """Keep what changed."""
-        await store.save(connection, state)
+        await self._keeper.save(connection, state)
 
     async def due(self, connection: AsyncConnection) -> Sequence[Fact]:
         """Accounts with a deadline that has passed."""
-        return [DeadlinePassed(account_id=each) for each in await store.due(connection, DUE_TOGETHER_MAX)]
+        return [DeadlinePassed(account_id=each) for each in await self._keeper.due(connection, DUE_TOGETHER_MAX)]
 
 
-def decide(account: Account, message: Message, now: datetime, limits: Limits) -> Step:
-    """What the message makes of the account."""
-    cause = message.fact.type
-
-    def waiting(operation_id: UUID, kind: OperationKind, size: int, wait_s: float | None = None) -> Operation:
-        until = now + timedelta(seconds=wait_s) if wait_s else None
-        return Operation(operation_id, 0, kind, size, "waiting", until, cause=cause, trace=message.trace)
-
+def decide(state: Entities, message: Message, now: datetime, limits: Limits) -> list[Announcement]:
+    """What the message makes of its account, by the role that it has. Raises `Refused` for a contradiction."""
     match message.fact:
-        case OpenAccount():
-            return open_account(account)
-        case CreditAccount() as credit:
-            return arrive(account, waiting(credit.credit_id, "credit", credit.amount), credit.after, now, limits)
-        case OrderPlaced() as order:
-            reserve = waiting(order.order_id, "reserve", order.amount, order.hold_s)
-            return arrive(account, reserve, order.after, now, limits)
-        case PromoClaimed(effect=Multiply(factor=factor)) as promo:
-            return arrive(
-                account, waiting(promo.redemption_id, "multiply", factor, promo.wait_s), promo.after, now, limits
-            )
-        case PromoClaimed(effect=Bonus(amount=amount)) as promo:
-            return arrive(
-                account, waiting(promo.redemption_id, "bonus", amount, promo.wait_s), promo.after, now, limits
-            )
-        case OrderConfirmed() as order:
-            return capture(account, order.order_id, now, cause)
-        case OrderFailed() as order:
-            return release(account, order.order_id, now, "order_failed", cause, ORDERS)
-        case OrderCancelled() as order:
-            return release(account, order.order_id, now, "cancelled", cause, ORDERS)
-        case PromoRefused() as promo:
-            return release(account, promo.redemption_id, now, "promo_refused", cause, PROMOS)
-        case DeadlinePassed():
-            return pass_time(account, now)
+        case OpenAccount() as fact:
+            state.open(fact.account_id)
+            return [Announcement(AccountOpened(account_id=fact.account_id))]
+        case AsksReservation() as fact:
+            until = now + timedelta(seconds=fact.hold_s)
+            kind = "reserve" if fact.direction == "out" else "receive"
+            asked = _asked(message, kind, fact.amount, fact.after, until, until, until)
+            return _arrive(state, fact, asked, now, limits)
+        case ChangesBalance() as fact:
+            joins_s, waits_s, change = fact.joins_s or limits.join_s, fact.waits_s, fact.change
+            join_by, answer_by = now + timedelta(seconds=joins_s), waits_s and now + timedelta(seconds=waits_s)
+            after: tuple[UUID, ...] = getattr(fact, "after", ())
+            asked = _asked(message, change.kind, change.size, after, join_by, answer_by or None, None)
+            return _arrive(state, fact, asked, now, limits)
+        case ConfirmsReservation() as fact:
+            return _capture(state, fact, now)
+        case GivesUpReservation() as fact:
+            return _give_up(state, fact, now)
+        case DeadlinePassed() as fact:
+            return _announce(state, fact.account_id, state.pass_time(fact.account_id, now))
         case other:
             raise Refused(f"type: {other.type!r} is not handled by the user service")
 
 
+def _asked(
+    message: Message,
+    kind: str,
+    size: int,
+    after: tuple[UUID, ...],
+    join_by: datetime,
+    answer_by: datetime | None,
+    settle_by: datetime | None,
+) -> Operation[int]:
+    note = Note(message.fact.exchange, message.fact.type, message.trace)
+    operation_id = operation_of(message.fact)
+    return Operation(operation_id, KINDS[kind](size), after, join_by, answer_by, settle_by, note=note)
+
+
+def _arrive(state: Entities, fact: Fact, asked: Operation[int], now: datetime, limits: Limits) -> list[Announcement]:
+    """A new operation arrives. One that has arrived before is answered as it was."""
+    account_id, operation_id = fact.subject, operation_of(fact)
+    account = state.at[account_id]
+    if known := account.find(operation_id):
+        _must_be_free_for_a_command(account_id, known, asked)
+        told = _announce(state, account_id, state.pass_time(account_id, now))
+        return told + _answer_again(state, account_id, operation_id, asked)
+    told = _announce(state, account_id, state.pass_time(account_id, now))
+    if account_id not in state.opened:
+        outcome = state.refuse(account_id, asked, now, "unknown_account")
+    elif len(account) >= limits.pending:
+        outcome = state.refuse(account_id, asked, now, "pending_limit")
+    else:
+        outcome = state.arrive(account_id, asked, now)
+    return told + _announce(state, account_id, outcome, operation_id)
+
+
+def _is_repeat(known: Operation[int], asked: Operation[int]) -> bool:
+    return (known.kind, known.note.asked_by) == (asked.kind, asked.note.asked_by)
+
+
+def _must_be_free_for_a_command(account_id: str, known: Operation[int], asked: Operation[int]) -> None:
+    """A command under an id that was used for something else is its sender's mistake, and parked. Where a service asks,
+    its saga must end, so it is told.
+    """
+    if asked.note.asked_by == "commands" and known.kind is not None and not _is_repeat(known, asked):
+        was, now = (f"{kind.name} {kind.size}" for kind in (known.kind, asked.kind) if isinstance(kind, Coins))
+        raise Refused(f"id {known.id} of account {account_id} was used for {was}, now for {now}; use a new id")
+
+
+def _answer_again(state: Entities, account_id: str, operation_id: UUID, asked: Operation[int]) -> list[Announcement]:
+    account = state.at[account_id]
+    known = account.find(operation_id)
+    assert known is not None
+    assert isinstance(asked.kind, Coins)
+    if known.kind is None or _is_repeat(known, asked):
+        reason = known.reason if known.kind is None else None
+    else:
+        reason = "id_used"
+    if reason:
+        refused = CoinsRefused(
+            account_id=account_id,
+            operation_id=operation_id,
+            asked_by=asked.note.asked_by,
+            kind=asked.kind.name,
+            reason=reason,
+        )
+        return [Announcement(refused, asked.note.trace)]
+    fact = answer(account_id, account, known)
+    return [Announcement(fact, known.note.trace)] if fact else []
+
+
+def _capture(state: Entities, fact: ConfirmsReservation, now: datetime) -> list[Announcement]:
+    """Spend a reservation. One that is settled already is answered as it was: a late capture of an expired one, too."""
+    account_id, operation_id = fact.account_id, operation_of(fact)
+    known = state.at[account_id].find(operation_id)
+    if known is None or known.kind is None or known.note.asked_by != fact.exchange or known.status in _UNANSWERED:
+        raise Refused(f"operation {operation_id} of account {account_id} was never reserved, so it can't be captured")
+    outcome = state.settle(account_id, operation_id, now, fact.type)
+    told = _announce(state, account_id, outcome)
+    if known.status != "settled":
+        return told
+    again = answer(account_id, state.at[account_id], known)
+    return [*told, Announcement(again, known.note.trace)] if again else told
+
+
+_UNANSWERED = ("outside", "waiting")
+
+
+def _give_up(state: Entities, fact: GivesUpReservation, now: datetime) -> list[Announcement]:
+    """Release a reservation, or withdraw what is unanswered. What another asked for is not this service's to end."""
+    account_id, operation_id = fact.account_id, operation_of(fact)
+    known = state.at[account_id].find(operation_id)
+    if known and known.kind is not None and known.note.asked_by != fact.exchange:
+        return _announce(state, account_id, state.pass_time(account_id, now))
+    told = _announce(state, account_id, state.pass_time(account_id, now))
+    known = state.at[account_id].find(operation_id)
+    if known and known.status == "reserved":
+        outcome = state.release(account_id, operation_id, now, fact.why, fact.type)
+    else:
+        outcome = state.withdraw(account_id, operation_id, now, fact.why, fact.type)
+    return told + _announce(state, account_id, outcome)
+
+
+def _announce(
+    state: Entities, account_id: str, outcome: Outcome[int], arrived: UUID | None = None
+) -> list[Announcement]:
+    """What is announced of an outcome. That an operation waits is told when it arrives, and not again when it joins."""
+    announced = []
+    for operation in outcome.changed:
+        if state_of(operation) not in ("outside", "waiting") or operation.id == arrived:
+            fact = answer(account_id, state.at[account_id], operation)
+            announced += [Announcement(fact, operation.note.trace)] if fact else []
+    return announced
+
+
+def operation_of(fact: Fact) -> UUID:
+    """The id of the operation that the message is about: that of its saga."""
+    operation_id: UUID = getattr(fact, fact.saga_field)
+    return operation_id
+
+
 def _touches(fact: Fact) -> set[tuple[str, UUID | None]]:
     """The account, and the operations that must be known to decide."""
-    names: list[UUID] = [
-        getattr(fact, each) for each in ("credit_id", "order_id", "redemption_id") if hasattr(fact, each)
-    ]
-    names += getattr(fact, "after", ())
+    names: list[UUID] = [*getattr(fact, "after", ())]
+    if isinstance(fact, AsksReservation | ChangesBalance | ConfirmsReservation | GivesUpReservation):
+        names.append(operation_of(fact))
     return {(fact.subject, None), *((fact.subject, name) for name in names)}
 
 
-def _trace(account: Account, fact: Fact) -> str | None:
-    """The trace of the fact's own saga: another one's settlement may be what answered it."""
-    operation_id = getattr(fact, "operation_id", None)
-    operation = account.find(operation_id) if operation_id else None
-    return operation.trace if operation else None
-
-
-def domain(settings: Settings) -> Domain[Accounts]:
+def domain(settings: Settings) -> Domain[Entities]:
     """The user service, as delivery sees it."""
     return Domain(
         service="user_service",
         facts=facts_for("user_service"),
         tables=delivery,
-        handlers=AccountHandlers(Limits(settings.pending_max, settings.named_s)),
-        answers=views.ANSWERS,
+        handlers=AccountHandlers(Limits(settings.pending_max, settings.join_s)),
+        answers=views.answers(),
         gauges=views.gauges,
     )

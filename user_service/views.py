@@ -2,75 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from itertools import islice
-from uuid import UUID
+from typing import Any
 
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Contract
-from contracts.events import WAITS_FOR_MAX
 from contracts.queries import (
-    PENDING_SHOWN_MAX,
     AccountView,
     HistoryView,
     LedgerView,
     OperationView,
-    PendingView,
     Query,
     ShowAccount,
     ShowHistory,
     ShowOperation,
 )
+from holdfast.pending import Entity
 from messaging.domain import Answerer
-from user_service import store
-from user_service.account import Account, bounds, pass_time, waits
-from user_service.operation import UNBOUNDED, Operation
-from user_service.tables import ledger
+from messaging.entity_tables import state_of
+from messaging.pending_views import pending, pending_gauges
+from user_service.store import keeper
+from user_service.tables import accounts
+
+ledger = accounts.ledger
 
 
-async def show_account(connection: AsyncConnection, query: Query) -> Contract | None:
-    """The account as of now: deadlines that have passed have had their effect."""
-    assert isinstance(query, ShowAccount)
-    now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-    account = await store.read(connection, query.account_id)
-    if not account.opened:
-        return None
-    return account_view(pass_time(account, now).account, now)
+class Views:
+    """Answers questions about accounts from what is kept."""
+
+    def __init__(self) -> None:
+        self._keeper = keeper()
+
+    async def show_account(self, connection: AsyncConnection, query: Query) -> Contract | None:
+        """The account as of now: deadlines that have passed have had their effect."""
+        assert isinstance(query, ShowAccount)
+        now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+        state = await self._keeper.load(connection, {(query.account_id, None)}, lock=False)
+        if query.account_id not in state.opened:
+            return None
+        account = state.at[query.account_id]
+        account.pass_time(now)
+        return account_view(query.account_id, account, now)
+
+    async def show_operation(self, connection: AsyncConnection, query: Query) -> Contract | None:
+        """One operation, however long ago."""
+        assert isinstance(query, ShowOperation)
+        touched = {(query.account_id, query.operation_id)}
+        account = (await self._keeper.load(connection, touched, lock=False)).at[query.account_id]
+        operation = account.find(query.operation_id)
+        if operation is None:
+            return None
+        kind: Any = operation.kind
+        adds = operation.adds() if operation.status == "settled" and operation.end is not None else None
+        return OperationView(
+            account_id=query.account_id,
+            operation_id=query.operation_id,
+            kind=kind.name if kind else None,
+            state=state_of(operation),
+            size=kind.size if kind else None,
+            added=adds[0] if adds and operation.end == 0 else None,
+            reason=operation.reason,
+        )
 
 
-def account_view(account: Account, now: datetime) -> AccountView:
+def account_view(account_id: str, account: Entity[int], now: datetime) -> AccountView:
     """The account as it is told. Its cost and its size are bounded by the log's length and by `PENDING_SHOWN_MAX`."""
-    interval = bounds(account)
+    least, greatest = account.bounds or (0, 0)
     return AccountView(
-        account_id=account.id,
-        balance=account.balance,
-        available=interval.low,
-        possible=interval.high if interval.high < UNBOUNDED // 2 else None,
-        pending=tuple(_pending(*each) for each in islice(waits(account), PENDING_SHOWN_MAX)),
-        pending_count=len(account.log),
+        account_id=account_id,
+        balance=account.state,
+        available=max(least, 0),
+        possible=greatest,
+        pending=pending(account),
+        pending_count=len(account),
         now=now,
-    )
-
-
-async def show_operation(connection: AsyncConnection, query: Query) -> Contract | None:
-    """One operation, however long ago."""
-    assert isinstance(query, ShowOperation)
-    account = await store.read(connection, query.account_id, query.operation_id)
-    operation = account.find(query.operation_id)
-    if operation is None:
-        return None
-    return OperationView(
-        account_id=account.id,
-        operation_id=operation.id,
-        kind=operation.kind,
-        state=operation.state,
-        amount=_amount(operation),
-        factor=operation.size if operation.kind == "multiply" else None,
-        added=operation.delta if operation.state in ("credited", "multiplied") else None,
-        reason=operation.reason,
     )
 
 
@@ -87,47 +95,10 @@ async def show_history(connection: AsyncConnection, query: Query) -> Contract | 
 
 async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
     """Operations that wait or are in flight, and how long the oldest of them has."""
-    row = (
-        await connection.execute(
-            text(
-                "SELECT count(*) FILTER (WHERE state = 'waiting') AS waiting,"
-                " count(*) FILTER (WHERE state = 'named') AS named,"
-                " count(*) FILTER (WHERE state = 'reserved') AS reserved,"
-                " extract(epoch FROM now() - min(arrived_at) FILTER (WHERE state = 'waiting')) AS waiting_s,"
-                " extract(epoch FROM now() - min(arrived_at) FILTER (WHERE state = 'reserved')) AS reserved_s"
-                " FROM operations WHERE pending"
-            )
-        )
-    ).one()
-    return {
-        "operations_waiting": row.waiting,
-        "operations_waiting_oldest_seconds": float(row.waiting_s or 0),
-        "operations_named": row.named,
-        "reservations_in_flight": row.reserved,
-        "reservations_in_flight_oldest_seconds": float(row.reserved_s or 0),
-    }
+    return await pending_gauges(connection)
 
 
-def _pending(operation: Operation, ahead: Sequence[UUID], until: datetime | None) -> PendingView:
-    is_waiting = operation.state == "waiting"
-    return PendingView(
-        operation_id=operation.id,
-        kind=operation.kind,
-        state=operation.state,
-        amount=_amount(operation),
-        factor=operation.size if operation.kind == "multiply" else None,
-        deadline=operation.deadline,
-        waits_for=tuple(ahead[:WAITS_FOR_MAX]) if is_waiting else (),
-        waits_until=until if is_waiting else None,
-    )
-
-
-def _amount(operation: Operation) -> int | None:
-    return operation.size if operation.kind in ("credit", "reserve", "bonus") else None
-
-
-ANSWERS: Mapping[type[Query], Answerer] = {
-    ShowAccount: show_account,
-    ShowOperation: show_operation,
-    ShowHistory: show_history,
-}
+def answers() -> Mapping[type[Query], Answerer]:
+    """What is answered by which."""
+    views = Views()
+    return {ShowAccount: views.show_account, ShowOperation: views.show_operation, ShowHistory: show_history}

@@ -47,6 +47,13 @@ class Entity(Generic[State]):
         """Bounds of the states that are possible behind the whole log; None if a kind in it makes no claim."""
         return self._log.hull_behind(len(self._log.runs) - 1)
 
+    @property
+    def bounds(self) -> tuple[Any, Any] | None:
+        """The least and the greatest of these states: exact where the set of them is small, else the hull; or None."""
+        hull = self.hull
+        states: Any = None if hull and hull.is_reached else self._log.possible()
+        return (min(states), max(states)) if states else hull and (hull.least, hull.greatest)
+
     def __len__(self) -> int:
         """How many operations are pending."""
         return len(self._log) + len(self._outside)

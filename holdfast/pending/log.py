@@ -177,6 +177,10 @@ class Log(Generic[State]):
             return None
         return hull._replace(least=hull.least + run.least, greatest=hull.greatest + run.greatest)
 
+    def possible(self) -> set[State]:
+        """The exact set of states that are possible behind the whole log; empty if it is too large."""
+        return _ExactSet(self).before(None)
+
     def fold(self, number: int) -> Iterator[Line[State]]:
         """Move the settled front into the state; `number` is that of the last line so far."""
         run = self.runs[0]
@@ -200,7 +204,7 @@ class _ExactSet(Generic[State]):
         """The possible states before this operation; empty if there are too many to look at."""
         if not self._visited:
             self._ids = [each.id for each in reversed(list(self._log))]
-        while self._states and self._ids[-1] != operation_id:
+        while self._states and self._ids and self._ids[-1] != operation_id:
             operation = self._log.find(self._ids.pop())
             self._states = operation.possible(self._states) if operation else self._states
             self._visited += len(self._states)

@@ -16,7 +16,7 @@ import pytest
 from client.audit import Report, audit
 from client.client import Client
 from client.waiting import until
-from contracts.commands import Multiply, PromoEffect
+from contracts.roles import Multiply, PromoEffect
 from contracts.queries import AccountView, PendingView
 from local.stack import Stack
 

@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from contracts.commands import Bonus
+from contracts.roles import Bonus
 from contracts.queries import OrderView, RedemptionView
 from tests.choreography.conftest import World
 

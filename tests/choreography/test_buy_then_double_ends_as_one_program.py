@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.commands import Bonus
+from contracts.roles import Bonus
 from tests.choreography.conftest import World
 
 

@@ -8,7 +8,8 @@ import secrets
 import pytest
 
 from client import codes
-from contracts.commands import Bonus, PutPromo
+from contracts.commands import PutPromo
+from contracts.roles import Bonus
 
 
 def test_a_code_is_four_groups_of_four_of_thirty_two_characters() -> None:

@@ -14,7 +14,8 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Fact
-from contracts.commands import Bonus, Multiply, RedeemPromo
+from contracts.commands import RedeemPromo
+from contracts.roles import Bonus, Multiply
 from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed, PromoRefused
 from promo_service.promo import (
     ASK_AGAIN_S_MAX,

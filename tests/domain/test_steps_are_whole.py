@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from contracts.base import COINS_MAX
-from contracts.commands import CancelOrder, Multiply, PlaceOrder, RedeemPromo
+from contracts.commands import CancelOrder, PlaceOrder, RedeemPromo
+from contracts.roles import Multiply
 from contracts.events import (
     CancelRefused,
     FulfilmentRequested,

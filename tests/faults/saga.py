@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.commands import Bonus, PromoEffect
+from contracts.roles import Bonus, PromoEffect
 from contracts.events import OperationKind
 from contracts.queries import OperationView, OrderView, RedemptionView
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from client.client import Client
-from contracts.commands import Bonus, Multiply, PromoEffect
+from contracts.roles import Bonus, Multiply, PromoEffect
 from tests.faults.stage import Stage
 from tests.service.sites import kept_as, rows
 

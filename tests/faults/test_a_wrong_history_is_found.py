@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from client.audit_rows import AccountRow, Books, LineRow, OperationRow, Users
-from contracts.commands import Bonus
+from contracts.roles import Bonus
 from tests.faults.saga import Asked, Ending
 from tests.faults.serial import contradictions, histories
 from tests.faults.shop import Code, Item, Kept, lost_goods, wrong_uses

@@ -22,7 +22,7 @@ from client.audit import read
 from client.client import Client, Sent
 from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
-from contracts.commands import Multiply
+from contracts.roles import Multiply
 from contracts.envelope import Envelope, encode
 from tests.faults import latecomer, shop
 from tests.faults.heard import Heard, unheard

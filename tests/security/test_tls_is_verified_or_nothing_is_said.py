@@ -21,7 +21,7 @@ import trustme
 from client.audit import audit
 from client.client import Client
 from client.errors import Unreachable
-from contracts.commands import Multiply
+from contracts.roles import Multiply
 from local import sources
 from local.account import temporary_folder
 from local.certificate import Certificate, over_tls

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Literal
 from uuid import UUID, uuid4
 
-from contracts.commands import CreditAccount, Multiply, OpenAccount, PutItem
+from contracts.commands import CreditAccount, OpenAccount, PutItem
+from contracts.roles import Multiply
 from contracts.events import CoinsCredited, CoinsReserved, OrderPlaced, PromoClaimed
 from tests.service.probe import Probe
 

@@ -10,16 +10,8 @@ import pytest
 from sqlalchemy import event
 
 from contracts.base import Fact, Service
-from contracts.commands import (
-    Bonus,
-    CreditAccount,
-    FulfilmentRejected,
-    OpenAccount,
-    PlaceOrder,
-    PutItem,
-    PutPromo,
-    RedeemPromo,
-)
+from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.roles import Bonus
 from local.site import Site
 from tests.service.facts import doubled, placed, reserved
 from tests.service.sites import Instance, arrived, unstarted, value

@@ -6,7 +6,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.commands import CreditAccount, Multiply, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.commands import CreditAccount, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.roles import Multiply
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,

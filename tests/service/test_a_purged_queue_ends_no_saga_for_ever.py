@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.base import Fact, Service
-from contracts.commands import Bonus, FulfilmentAccepted, Multiply, PlaceOrder, PromoEffect, PutPromo, RedeemPromo
+from contracts.commands import FulfilmentAccepted, PlaceOrder, PutPromo, RedeemPromo
+from contracts.roles import Bonus, Multiply, PromoEffect
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,

@@ -8,7 +8,8 @@ from uuid import UUID, uuid4
 import pytest
 
 import messaging.service
-from contracts.commands import Bonus, CancelOrder, FulfilmentRejected, PlaceOrder, PutPromo, RedeemPromo
+from contracts.commands import CancelOrder, FulfilmentRejected, PlaceOrder, PutPromo, RedeemPromo
+from contracts.roles import Bonus
 from contracts.events import (
     CancelRefused,
     CoinsCaptured,

@@ -17,7 +17,8 @@ import order_service.tables
 import promo_service.tables
 import user_service.tables
 from contracts.base import Service
-from contracts.commands import Multiply, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.commands import PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.roles import Multiply
 from contracts.events import (
     CoinsMultiplied,
     CoinsReserved,

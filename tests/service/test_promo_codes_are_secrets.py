@@ -24,7 +24,8 @@ from typer.testing import CliRunner
 
 from client import codes
 from client.cli import app
-from contracts.commands import Bonus, Multiply, PutPromo, RedeemPromo
+from contracts.commands import PutPromo, RedeemPromo
+from contracts.roles import Bonus, Multiply
 from contracts.envelope import Envelope
 from contracts.events import CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
 from contracts.queries import ShowPromo, ShowRedemption

@@ -18,7 +18,7 @@ from client.audit import audit
 from client.client import Client
 from client.waiting import order_ended, redemption_ended
 from contracts.base import Service
-from contracts.commands import Multiply
+from contracts.roles import Multiply
 from contracts.topology import SERVICES, inbox_queue
 from local.site import Site
 from tests.service.sites import Instance, entitle_the_administrator, make, until

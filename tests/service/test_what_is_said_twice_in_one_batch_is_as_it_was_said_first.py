@@ -7,7 +7,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.commands import Multiply, PlaceOrder, PutPromo, RedeemPromo
+from contracts.commands import PlaceOrder, PutPromo, RedeemPromo
+from contracts.roles import Multiply
 from contracts.envelope import encode
 from contracts.events import OrderPlaced, PromoClaimed
 from local.site import Site

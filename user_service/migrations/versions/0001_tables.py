@@ -16,6 +16,7 @@ def upgrade() -> None:
         sa.Column("balance", sa.BigInteger(), nullable=False),
         sa.Column("places", sa.BigInteger(), nullable=False),
         sa.Column("lines", sa.BigInteger(), nullable=False),
+        sa.Column("stamp", sa.BigInteger(), nullable=False),
         sa.Column("opened_at", sa.DateTime(timezone=True), server_default=sa.text("clock_timestamp()"), nullable=False),
         sa.CheckConstraint("balance >= 0", name="accounts_balance_not_negative"),
         sa.PrimaryKeyConstraint("account_id"),
@@ -49,6 +50,7 @@ def upgrade() -> None:
         sa.Column("size", sa.BigInteger(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("asked_by", sa.String(), nullable=False),
         sa.Column("cause", sa.String(), nullable=False),
         sa.Column("balance_before", sa.BigInteger(), nullable=False),
         sa.Column("balance_after", sa.BigInteger(), nullable=False),
@@ -64,11 +66,17 @@ def upgrade() -> None:
         sa.Column("pending", sa.Boolean(), nullable=False),
         sa.Column("place", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(), nullable=True),
-        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=True),
         sa.Column("state", sa.String(), nullable=False),
+        sa.Column("after", sa.ARRAY(sa.Uuid()), nullable=False),
+        sa.Column("join_by", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("answer_by", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settle_by", sa.DateTime(timezone=True), nullable=True),
         sa.Column("deadline", sa.DateTime(timezone=True), nullable=True),
-        sa.Column("delta", sa.BigInteger(), nullable=False),
+        sa.Column("answer", sa.BigInteger(), nullable=True),
+        sa.Column("ending", sa.SmallInteger(), nullable=True),
         sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("asked_by", sa.String(), nullable=False),
         sa.Column("cause", sa.String(), nullable=False),
         sa.Column("trace", sa.String(), nullable=True),
         sa.Column(
@@ -112,15 +120,9 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop them, with all they hold."""
-    op.drop_index("outbox_created_at", table_name="outbox")
     op.drop_table("outbox")
-    op.drop_index("operations_pending", table_name="operations", postgresql_where=sa.text("pending"))
-    op.drop_index("operations_deadline", table_name="operations", postgresql_where=sa.text("deadline IS NOT NULL"))
     op.drop_table("operations")
-    op.drop_index("ledger_operation", table_name="ledger")
     op.drop_table("ledger")
-    op.drop_index("inbox_parked", table_name="inbox", postgresql_where=sa.text("parked_reason IS NOT NULL"))
-    op.drop_index("inbox_handled_at", table_name="inbox")
     op.drop_table("inbox")
     op.drop_table("attempts")
     op.drop_table("accounts")

@@ -1,0 +1,63 @@
+"""Pending operations as they are told, the same for an account, an item and a code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from contracts.events import WAITS_FOR_MAX
+from contracts.queries import PENDING_SHOWN_MAX, PendingView
+from holdfast.pending import Entity, Wait, waits
+from messaging.entity_tables import state_of
+
+
+def pending(entity: Entity[int]) -> tuple[PendingView, ...]:
+    """The first pending operations, in their order."""
+    return tuple(_view(each) for each in islice(waits(entity, WAITS_FOR_MAX), PENDING_SHOWN_MAX))
+
+
+def _view(wait: Wait[int]) -> PendingView:
+    operation = wait.operation
+    operation_id: Any = operation.id
+    kind: Any = operation.kind
+    is_unanswered = operation.status in ("outside", "waiting")
+    waits_for: Any = wait.ahead
+    until: datetime | None = wait.until
+    return PendingView(
+        operation_id=operation_id,
+        kind=kind.name,
+        state=state_of(operation),
+        size=kind.size,
+        deadline=operation.deadline,
+        waits_for=waits_for if is_unanswered else (),
+        waits_until=until if is_unanswered else None,
+    )
+
+
+async def pending_gauges(connection: AsyncConnection) -> Mapping[str, float]:
+    """Operations that wait or are in flight, and how long the oldest of them has."""
+    row = (
+        await connection.execute(
+            text(
+                "SELECT count(*) FILTER (WHERE state IN ('waiting', 'accepted')) AS waiting,"
+                " count(*) FILTER (WHERE state = 'outside') AS outside,"
+                " count(*) FILTER (WHERE state = 'reserved') AS reserved,"
+                " extract(epoch FROM now() - min(arrived_at) FILTER (WHERE state IN ('waiting', 'accepted')))"
+                " AS waiting_s,"
+                " extract(epoch FROM now() - min(arrived_at) FILTER (WHERE state = 'reserved')) AS reserved_s"
+                " FROM operations WHERE pending"
+            )
+        )
+    ).one()
+    return {
+        "operations_waiting": row.waiting,
+        "operations_waiting_oldest_seconds": float(row.waiting_s or 0),
+        "operations_outside": row.outside,
+        "reservations_in_flight": row.reserved,
+        "reservations_in_flight_oldest_seconds": float(row.reserved_s or 0),
+    }
