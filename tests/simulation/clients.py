@@ -6,19 +6,8 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from contracts.base import Fact, Service
-from contracts.commands import (
-    Bonus,
-    CancelOrder,
-    CreditAccount,
-    FulfilmentAccepted,
-    FulfilmentRejected,
-    Multiply,
-    OpenAccount,
-    PlaceOrder,
-    PutItem,
-    PutPromo,
-    RedeemPromo,
-)
+from contracts.commands import CancelOrder, CreditAccount, FulfilmentAccepted, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.roles import Bonus, Multiply
 from tests.simulation.history import name_of
 from tests.simulation.plan import Plan, Saga
 
