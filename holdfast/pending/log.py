@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Generic, NamedTuple
 
 from holdfast.pending.kind import Refused, State
@@ -14,19 +17,19 @@ VISITED_MAX = 16_384
 
 
 def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
-    """Look at each waiting operation, from that of run `start` on, and answer it if its answer is certain. Yields each
-    that is answered or accepted. In front of run `start` nothing has changed, so its hull is kept, not computed again.
+    """Answer each waiting operation, from that of run `start` on, whose answer is certain; accept each that is certain
+    not to be refused. Yields those. Nothing in front of run `start` has changed, so its hull is kept.
     """
-    exact = _ExactSet(log)
+    exact = ExactSet(log)
     while start < len(log.runs):
         # Front to back: each sees the newest answers of all in front of it. It sees nothing of what came later, so it
         # waits only for what came before, and each of those has an end.
         hull, waiting = log.hull_behind(start - 1), log.head(start)
-        answers = _answers(waiting, hull, exact)
+        answers = possible_answers(waiting, hull, exact)
         if len(answers) == 1:
-            # Whatever becomes of the open operations, one program would have given this answer.
-            answered = _answered(waiting, log.state, *answers)
-            log.answer(start, answered)
+            # However the open operations end, the one-at-a-time program gives this answer. Run `start` is now the next.
+            answered = waiting.answered(answers.pop(), log.state)
+            log.put(answered)
             yield answered
             continue
         refusable = not answers or any(isinstance(each, Refused) for each in answers)
@@ -39,30 +42,39 @@ def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
         start += 1
 
 
-def _answers(waiting: Operation[State], hull: Hull | None, exact: _ExactSet[State]) -> set[Hashable]:
-    """What the possible states answer: by the hull if that decides, else by the exact set.
-
-    The hull holds every possible state, so what both its ends answer is certain. If both are possible states
-    themselves and answer differently, it is certain that the operation waits. None are known if there are too many.
+def possible_answers(waiting: Operation[State], hull: Hull | None, exact: ExactSet[State]) -> set[Hashable]:
+    """What the possible states answer; both ends of the hull instead, where these decide or there are too many states;
+    empty where there is no hull either.
     """
     assert waiting.kind is not None
     answers: set[Hashable] = set()
-    if hull is not None:
+    if hull and waiting.kind.hull(hull.least, hull.greatest):
+        # The kind claims that what both ends answer, all between answer. Where both are possible states themselves,
+        # two answers are possible, too.
         answers = {waiting.kind.answer(hull.least), waiting.kind.answer(hull.greatest)}  # type: ignore[arg-type]
         if len(answers) == 1 or hull.is_reached:
             return answers
-    states = exact.before(waiting.id)
-    return {waiting.kind.answer(state) for state in states} or answers
+    return {waiting.kind.answer(state) for state in exact.before(waiting.id)} or answers
 
 
-def _answered(waiting: Operation[State], state: State, answer: Hashable) -> Operation[State]:
-    """The operation with its answer: settled if that is final, else reserved."""
-    assert waiting.kind is not None
-    if isinstance(answer, Refused):
-        return replace(waiting, status="settled", accepted=False, answer=answer, how="answered", reason=answer.reason)
-    if len(waiting.kind.ends(state, answer)) == 1:
-        return replace(waiting, status="settled", accepted=False, answer=answer, how="answered", end=0)
-    return replace(waiting, status="reserved", accepted=False, answer=answer)
+class ExactSet(Generic[State]):
+    """The set of possible states, carried along the log as far as it is asked for."""
+
+    def __init__(self, log: Log[State]) -> None:
+        self._log, self._visited = log, 0
+        self._states: set[State] = {log.state}
+        self._ahead: list[Hashable] | None = None
+
+    def before(self, operation_id: Hashable) -> set[State]:
+        """The possible states before this operation; empty if there are too many to look at."""
+        if self._ahead is None:
+            self._ahead = list(reversed(self._log.operations))
+        while self._states and self._ahead[-1] != operation_id:
+            self._states = self._log.operations[self._ahead.pop()].possible(self._states)
+            self._visited += len(self._states)
+            if self._visited > VISITED_MAX:
+                self._states = set()
+        return self._states
 
 
 class Hull(NamedTuple):
@@ -73,7 +85,7 @@ class Hull(NamedTuple):
     is_reached: bool = True
 
     def behind(self, waiting: Operation[State]) -> Hull | None:
-        """The hull behind an unanswered operation; None where its kind makes no claim."""
+        """The hull behind a waiting operation; None where its kind makes no claim."""
         assert waiting.kind is not None
         bounds = waiting.kind.hull(self.least, self.greatest)
         if bounds is None:
@@ -86,128 +98,85 @@ class Hull(NamedTuple):
 
 
 @dataclass(slots=True)
-class Run(Generic[State]):
-    """A stretch of the log: one waiting operation, except in the first run, and the answered ones up to the next.
-
-    `before`: the hull in front of it, as of the last walk; not kept for the first. `least`, `greatest`: the sums of
-    what its answered operations may add. `others`: how many of them do not just add.
+class Run:
+    """A stretch of the log: its head, which is a waiting operation (none in the first run), and the answered ones up to
+    the next. `before`: the hull in front of it. The others: sums of `Operation.adds` over the answered ones.
     """
 
-    operations: dict[Hashable, Operation[State]] = field(default_factory=dict)
+    head: Hashable = None
+    place: int = 0
     before: Hull | None = None
     least: int = 0
     greatest: int = 0
-    others: int = 0
+    unknown: int = 0
 
-    def count(self, answered: Operation[State], sign: int) -> None:
-        """Put what an answered operation may add into the sums (`sign` 1), or take it out (-1)."""
-        adds = answered.adds()
-        if adds is None:
-            self.others += sign
-        else:
-            self.least, self.greatest = self.least + sign * adds[0], self.greatest + sign * adds[1]
+    def add(self, adds: tuple[int, int, int], sign: int = 1) -> None:
+        """Put what an operation adds into the sums, or take it out (`sign` -1)."""
+        self.least += sign * adds[0]
+        self.greatest += sign * adds[1]
+        self.unknown += sign * adds[2]
 
 
 class Log(Generic[State]):
-    """The operations from the first open one on; `state`: everything before it. A walk looks at the waiting one with
-    which each run begins, and passes over what is in flight by its sums, so that their number costs nothing.
+    """The operations from the first open one on; `state`: everything before it. Their places ascend. A walk looks at
+    the heads of the runs, and passes over what is in flight by its sums, so that the number in flight costs nothing.
     """
 
     def __init__(self, state: State) -> None:
         self.state = state
-        self.runs: list[Run[State]] = [Run()]
-        self._run_of: dict[Hashable, Run[State]] = {}
-
-    def __len__(self) -> int:
-        return len(self._run_of)
-
-    def __iter__(self) -> Iterator[Operation[State]]:
-        for run in self.runs:
-            yield from run.operations.values()
-
-    def find(self, operation_id: Hashable) -> Operation[State] | None:
-        """The operation of this id, if it is in the log."""
-        run = self._run_of.get(operation_id)
-        return run.operations[operation_id] if run else None
+        self.operations: OrderedDict[Hashable, Operation[State]] = OrderedDict()
+        self.runs = [Run()]
 
     def head(self, index: int) -> Operation[State]:
         """The waiting operation with which the run begins."""
-        return next(iter(self.runs[index].operations.values()))
-
-    def append(self, operation: Operation[State]) -> None:
-        """Put an operation at the end."""
-        if operation.status == "waiting":
-            self.runs.append(Run(before=self.hull_behind(len(self.runs) - 1)))
-        else:
-            self.runs[-1].count(operation, 1)
-        self.runs[-1].operations[operation.id] = operation
-        self._run_of[operation.id] = self.runs[-1]
-
-    def put(self, operation: Operation[State]) -> int:
-        """Replace an operation of the log by itself as it is now. Returns the index of its run."""
-        run = self._run_of[operation.id]
-        index = next(index for index, each in enumerate(self.runs) if each is run)
-        if run.operations[operation.id].status != "waiting":
-            run.count(run.operations[operation.id], -1)
-            run.count(operation, 1)
-        elif operation.status != "waiting":
-            return self.answer(index, operation)
-        run.operations[operation.id] = operation
-        return index
-
-    def answer(self, index: int, answered: Operation[State]) -> int:
-        """Replace the waiting operation of a run, which becomes part of the one before. Returns that one's index."""
-        run, previous = self.runs.pop(index), self.runs[index - 1]
-        run.operations[answered.id] = answered
-        run.count(answered, 1)
-        previous.operations.update(run.operations)
-        self._run_of.update(dict.fromkeys(run.operations, previous))
-        previous.least, previous.greatest = previous.least + run.least, previous.greatest + run.greatest
-        previous.others += run.others
-        return index - 1
+        return self.operations[self.runs[index].head]
 
     def hull_behind(self, index: int) -> Hull | None:
-        """The hull behind a run, from the one in front of it; None if there is none, or the state is no number."""
+        """The hull behind a run; None if the state is no number, or a kind in front makes no claim."""
         run = self.runs[index]
         if index:
             hull = run.before and run.before.behind(self.head(index))
         else:
             hull = Hull(self.state, self.state) if isinstance(self.state, int) else None
-        if hull is None or run.others:
+        if hull is None or run.unknown:
             return None
-        return hull._replace(least=hull.least + run.least, greatest=hull.greatest + run.greatest)
+        return Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
 
-    def possible(self) -> set[State]:
-        """The exact set of states that are possible behind the whole log; empty if it is too large."""
-        return _ExactSet(self).before(None)
+    def append(self, operation: Operation[State]) -> None:
+        """Put an operation at the end."""
+        if operation.status == "waiting":
+            self.runs.append(Run(operation.id, operation.place, self.hull_behind(len(self.runs) - 1)))
+        else:
+            self.runs[-1].add(operation.adds())
+        self.operations[operation.id] = operation
+
+    def put(self, operation: Operation[State]) -> int:
+        """Replace an operation of the log by itself as it is now. Returns the index of its run."""
+        index = bisect_right(self.runs, operation.place, key=attrgetter("place")) - 1
+        previous = self.operations[operation.id]
+        self.operations[operation.id] = operation
+        if operation.status == "waiting":
+            return index
+        if previous.status == "waiting":
+            # No head any more: the run becomes part of the one before.
+            run = self.runs.pop(index)
+            index -= 1
+            self.runs[index].add((run.least, run.greatest, run.unknown))
+        else:
+            self.runs[index].add(previous.adds(), -1)
+        self.runs[index].add(operation.adds())
+        return index
 
     def fold(self, number: int) -> Iterator[Line[State]]:
         """Move the settled front into the state; `number` is that of the last line so far."""
-        run = self.runs[0]
-        while run.operations and not (first := next(iter(run.operations.values()))).is_open:
-            del run.operations[first.id], self._run_of[first.id]
-            run.count(first, -1)
+        unknown = self.runs[0].unknown
+        while self.operations and not (first := next(iter(self.operations.values()))).is_open:
+            del self.operations[first.id]
+            self.runs[0].add(first.adds(), -1)
             before, number = self.state, number + 1
             (self.state,) = first.possible((before,))
             yield Line(number, first, before, self.state)
-
-
-class _ExactSet(Generic[State]):
-    """The exact set of possible states, carried along the log as far as it is asked for."""
-
-    def __init__(self, log: Log[State]) -> None:
-        self._log, self._visited = log, 0
-        self._states: set[State] = {log.state}
-        self._ids: list[Hashable] = []
-
-    def before(self, operation_id: Hashable) -> set[State]:
-        """The possible states before this operation; empty if there are too many to look at."""
-        if not self._visited:
-            self._ids = [each.id for each in reversed(list(self._log))]
-        while self._states and self._ids and self._ids[-1] != operation_id:
-            operation = self._log.find(self._ids.pop())
-            self._states = operation.possible(self._states) if operation else self._states
-            self._visited += len(self._states)
-            if self._visited > VISITED_MAX:
-                self._states = set()
-        return self._states
+        if unknown > self.runs[0].unknown:
+            # What it did to the state is known now, so there may be hulls where there were none.
+            for index in range(1, len(self.runs)):
+                self.runs[index].before = self.hull_behind(index - 1)
