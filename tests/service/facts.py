@@ -7,8 +7,8 @@ from typing import Literal
 from uuid import UUID, uuid4
 
 from contracts.commands import CreditAccount, OpenAccount, PutItem
-from contracts.roles import Multiply
 from contracts.events import CoinsCredited, CoinsReserved, OrderPlaced, PromoClaimed
+from contracts.roles import Multiply
 from tests.service.probe import Probe
 
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
@@ -44,10 +44,11 @@ def doubled(
         account_id=account,
         effect=Multiply(factor=factor),
         wait_s=wait_s,
+        join_s=wait_s,
         after=after,
     )
 
 
 def reserved(account: str, order_id: UUID, amount: int = 5) -> CoinsReserved:
     """The coins of an order are set aside."""
-    return CoinsReserved(account_id=account, operation_id=order_id, amount=amount, deadline=FAR)
+    return CoinsReserved(account_id=account, operation_id=order_id, asked_by="order", amount=amount, deadline=FAR)

@@ -10,7 +10,15 @@ import pytest
 from sqlalchemy import event
 
 from contracts.base import Fact, Service
-from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.commands import (
+    CreditAccount,
+    FulfilmentRejected,
+    OpenAccount,
+    PlaceOrder,
+    PutItem,
+    PutPromo,
+    RedeemPromo,
+)
 from contracts.roles import Bonus
 from local.site import Site
 from tests.service.facts import doubled, placed, reserved

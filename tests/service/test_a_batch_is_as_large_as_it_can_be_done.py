@@ -16,13 +16,13 @@ from contracts.commands import CreditAccount, OpenAccount
 from contracts.envelope import encode
 from contracts.events import CoinsCredited
 from local.site import Site
+from messaging.entities import Entities
 from messaging.message import Announcement, Message, Origin, Unreadable, unreadable_key
 from messaging.unit_of_work import ATTEMPTS_ALONE, Arrived
 from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import make, rows, running, value
 from user_service.handlers import AccountHandlers
-from user_service.store import Accounts
 
 MANY = 64
 EACH_S, IDLE_S_MAX = 0.02, 0.3
@@ -35,7 +35,7 @@ async def test_a_batch_that_takes_too_long_is_handled_in_parts(
 ) -> None:
     handle = AccountHandlers.handle
 
-    def slowly(self: AccountHandlers, state: Accounts, message: Message, now: datetime) -> Sequence[Announcement]:
+    def slowly(self: AccountHandlers, state: Entities, message: Message, now: datetime) -> Sequence[Announcement]:
         time.sleep(EACH_S)  # stands for work
         return handle(self, state, message, now)
 

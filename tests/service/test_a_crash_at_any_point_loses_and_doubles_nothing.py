@@ -106,7 +106,7 @@ async def _all_done(site: Site, probe: Probe) -> None:
 
 async def _effects_once(site: Site, account: str, order_id: UUID) -> None:
     """Fifty coins and the credits, of which twenty are set aside."""
-    held = "SELECT sum(delta) FROM operations WHERE account_id = :a"
+    held = "SELECT sum(answer) FROM operations WHERE account_id = :a AND state = 'credited'"
     assert await value(site, "user_service", held, a=account) == 50 + CREDITS
     known = "SELECT count(*) FROM operations WHERE account_id = :a"
     assert await value(site, "user_service", known, a=account) == 1 + 1 + CREDITS

@@ -7,7 +7,6 @@ from uuid import uuid4
 import pytest
 
 from contracts.commands import CreditAccount, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
-from contracts.roles import Multiply
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -19,6 +18,7 @@ from contracts.events import (
     PromoClaimed,
     PromoRedeemed,
 )
+from contracts.roles import Multiply
 from local.site import Site
 from tests.service.probe import Probe
 from tests.service.sites import kept_as, rows, value
@@ -68,7 +68,9 @@ async def test_a_doubling_doubles_once(site: Site, probe: Probe) -> None:
     account, redemption_id = str(uuid4()), uuid4()
     await probe.send(OpenAccount(account_id=account))
     await probe.send(CreditAccount(credit_id=uuid4(), account_id=account, amount=50))
-    claimed = PromoClaimed(redemption_id=redemption_id, account_id=account, effect=Multiply(factor=2), wait_s=60.0)
+    claimed = PromoClaimed(
+        redemption_id=redemption_id, account_id=account, effect=Multiply(factor=2), wait_s=60.0, join_s=60.0
+    )
     for times in (1, 2, 3):
         await probe.send(claimed)
         await probe.hear(CoinsMultiplied, redemption_id, times)
@@ -84,7 +86,7 @@ async def test_an_order_takes_its_goods_once(site: Site, probe: Probe) -> None:
     reserved = CoinsReserved.model_validate(
         {"account_id": "buyer", "operation_id": order_id, "amount": 5, "deadline": "2100-01-01T00:00:00Z"}
     )
-    captured = CoinsCaptured(account_id="buyer", operation_id=order_id, amount=5)
+    captured = CoinsCaptured(account_id="buyer", operation_id=order_id, asked_by="order", amount=5)
     for step, answer in ((place, OrderPlaced), (reserved, OrderConfirmed), (captured, OrderCompleted)):
         await probe.send(step, id=(same := uuid4()))
         await probe.send(step, id=same)
@@ -94,7 +96,7 @@ async def test_an_order_takes_its_goods_once(site: Site, probe: Probe) -> None:
     await probe.hear(OrderCompleted, order_id, times=2)
     assert {each.id for each in probe.announced(OrderPlaced, order_id)} == {probe.announced(OrderPlaced)[0].id}
     assert len(probe.announced(OrderConfirmed, order_id)) == 1
-    assert await value(site, "order_service", "SELECT stock FROM items WHERE item = :i", i=item) == 2
+    assert await value(site, "order_service", "SELECT pieces FROM stock WHERE item = :i", i=item) == 2
 
 
 @pytest.mark.usefixtures("promos")
@@ -102,7 +104,7 @@ async def test_a_redemption_takes_one_use(site: Site, probe: Probe) -> None:
     code, redemption_id = f"code-{uuid4()}", uuid4()
     await probe.send(PutPromo(code=code, effect=Multiply(factor=2), uses_max=5))
     redeem = RedeemPromo(redemption_id=redemption_id, account_id="fan", code=code)
-    multiplied = CoinsMultiplied(account_id="fan", operation_id=redemption_id, factor=2, added=9)
+    multiplied = CoinsMultiplied(account_id="fan", operation_id=redemption_id, asked_by="promo", factor=2, added=9)
     for step, answer in ((redeem, PromoClaimed), (multiplied, PromoRedeemed)):
         await probe.send(step, id=(same := uuid4()))
         await probe.send(step, id=same)
@@ -111,7 +113,7 @@ async def test_a_redemption_takes_one_use(site: Site, probe: Probe) -> None:
     await probe.send(redeem)
     await probe.hear(PromoRedeemed, redemption_id, times=2)
     assert len({each.id for each in probe.announced(PromoClaimed, redemption_id)}) == 1
-    assert await value(site, "promo_service", "SELECT uses FROM codes WHERE code_hash = :c", c=kept_as(site, code)) == 1
+    assert await value(site, "promo_service", "SELECT count FROM uses WHERE use_of = :c", c=kept_as(site, code)) == 1
     assert [each.added for each in await rows(site, "promo_service", "SELECT added FROM redemptions")] == [9]
 
 
@@ -125,7 +127,7 @@ async def test_an_item_is_put_once_by_a_message_that_the_inbox_has_forgotten(sit
     await rows(site, "order_service", "DELETE FROM inbox")
     await probe.send(first, id=message_id)
     await probe.fence("order_service")
-    kept = "SELECT price, stock FROM items WHERE item = :i"
+    kept = "SELECT price, pieces FROM items JOIN stock USING (item) WHERE item = :i"
     assert [tuple(each) for each in await rows(site, "order_service", kept, i=item)] == [(50, 0)]
     await probe.send(first)
     await probe.fence("order_service")

@@ -10,7 +10,6 @@ import pytest
 
 from contracts.base import Fact, Service
 from contracts.commands import FulfilmentAccepted, PlaceOrder, PutPromo, RedeemPromo
-from contracts.roles import Bonus, Multiply, PromoEffect
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -28,6 +27,7 @@ from contracts.events import (
     PromoRedeemed,
     PromoRefused,
 )
+from contracts.roles import Bonus, Multiply, PromoEffect
 from contracts.topology import inbox_queue
 from local.site import Site
 from tests.service.facts import account_with, item_with

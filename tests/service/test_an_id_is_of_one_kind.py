@@ -45,7 +45,9 @@ async def test_the_refusal_of_a_redemption_does_not_fail_the_order_of_that_id(pr
     item, order_id = await item_with(probe, 3), uuid4()
     await probe.send(PlaceOrder(order_id=order_id, account_id="buyer", item=item))
     await probe.hear(OrderPlaced, order_id)
-    await probe.send(CoinsRefused(account_id="buyer", operation_id=order_id, kind="multiply", reason="id_used"))
+    await probe.send(
+        CoinsRefused(account_id="buyer", operation_id=order_id, asked_by="promo", kind="multiply", reason="id_used")
+    )
     await probe.send(reserved("buyer", order_id))
     await probe.hear(OrderConfirmed, order_id)
     assert not probe.parked("order_service.dead", str(order_id))

@@ -9,7 +9,6 @@ import pytest
 
 import messaging.service
 from contracts.commands import CancelOrder, FulfilmentRejected, PlaceOrder, PutPromo, RedeemPromo
-from contracts.roles import Bonus
 from contracts.events import (
     CancelRefused,
     CoinsCaptured,
@@ -25,6 +24,7 @@ from contracts.events import (
     PromoRedeemed,
     PromoRefused,
 )
+from contracts.roles import Bonus
 from local.site import Site
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
 from tests.service.probe import Probe
@@ -63,7 +63,7 @@ async def test_coins_that_come_after_the_orders_deadline_find_it_failed(site: Si
         await _passed(site, "order_service", "orders", "order_id", order_id)
         await probe.send(reserved("buyer", order_id))
         assert (await probe.hear(OrderFailed, order_id))["reason"] == "deadline_passed"
-        assert await value(site, "order_service", "SELECT stock FROM items WHERE item = :i", i=item) == 3
+        assert await value(site, "order_service", "SELECT pieces FROM stock WHERE item = :i", i=item) == 3
 
 
 @pytest.mark.usefixtures("users")
@@ -85,7 +85,7 @@ async def test_an_order_that_is_over_stays_as_it_ended(site: Site, probe: Probe)
     place = PlaceOrder(order_id=order_id, account_id="buyer", item=item)
     await probe.send(place)
     await probe.send(reserved("buyer", order_id))
-    await probe.send(CoinsCaptured(account_id="buyer", operation_id=order_id, amount=5))
+    await probe.send(CoinsCaptured(account_id="buyer", operation_id=order_id, asked_by="order", amount=5))
     await probe.hear(OrderCompleted, order_id)
     await probe.send(CancelOrder(order_id=order_id, account_id="buyer"))
     assert (await probe.hear(CancelRefused, order_id))["reason"] == "completed"
@@ -93,7 +93,7 @@ async def test_an_order_that_is_over_stays_as_it_ended(site: Site, probe: Probe)
     await probe.park("order_service.dead", str(order_id))
     await probe.send(place)
     await probe.hear(OrderCompleted, order_id, times=2)
-    assert await value(site, "order_service", "SELECT stock FROM items WHERE item = :i", i=item) == 2
+    assert await value(site, "order_service", "SELECT pieces FROM stock WHERE item = :i", i=item) == 2
 
 
 @pytest.mark.usefixtures("promos")
@@ -109,7 +109,7 @@ async def test_a_code_is_refused_outside_its_time_and_a_refused_use_is_free_agai
     await probe.send(PutPromo(code=code, effect=Bonus(amount=5), uses_max=1))
     await probe.send(RedeemPromo(redemption_id=first, account_id="fan", code=code))
     await probe.hear(PromoClaimed, first)
-    refused = CoinsRefused(account_id="fan", operation_id=first, kind="bonus", reason="balance_limit")
+    refused = CoinsRefused(account_id="fan", operation_id=first, asked_by="promo", kind="bonus", reason="balance_limit")
     await probe.send(refused)
     await probe.hear(PromoRefused, first)
     await probe.send(refused)
@@ -118,7 +118,7 @@ async def test_a_code_is_refused_outside_its_time_and_a_refused_use_is_free_agai
     await probe.send(refused)
     await probe.fence("promo_service")
     assert not probe.announced(PromoRedeemed, second)
-    assert await value(site, "promo_service", "SELECT uses FROM codes WHERE code_hash = :c", c=kept_as(site, code)) == 1
+    assert await value(site, "promo_service", "SELECT count FROM uses WHERE use_of = :c", c=kept_as(site, code)) == 1
 
 
 async def _passed(site: Site, service: str, table: str, key: str, saga: UUID) -> None:

@@ -18,7 +18,6 @@ import promo_service.tables
 import user_service.tables
 from contracts.base import Service
 from contracts.commands import PlaceOrder, PutItem, PutPromo, RedeemPromo
-from contracts.roles import Multiply
 from contracts.events import (
     CoinsMultiplied,
     CoinsReserved,
@@ -27,6 +26,7 @@ from contracts.events import (
     PromoClaimed,
     PromoRedeemed,
 )
+from contracts.roles import Multiply
 from local.site import Site
 from local.sources import PROJECT
 from messaging.database import asyncpg_url
@@ -95,7 +95,7 @@ async def _work(probe: Probe, service: Service) -> str:
             await probe.send(PutPromo(code=name, effect=Multiply(factor=2)))
             await probe.send(RedeemPromo(redemption_id=saga, account_id=name, code=name))
             await probe.hear(PromoClaimed, saga)
-            await probe.send(CoinsMultiplied(account_id=name, operation_id=saga, factor=2, added=1))
+            await probe.send(CoinsMultiplied(account_id=name, operation_id=saga, asked_by="promo", factor=2, added=1))
             await probe.hear(PromoRedeemed, saga)
     return name
 
@@ -131,7 +131,7 @@ async def test_the_ledger_is_only_added_to(site: Site, change: str) -> None:
     ("service", "row"),
     [
         ("user_service", "INSERT INTO accounts (account_id, balance, places, lines) VALUES ('a', -1, 0, 0)"),
-        ("order_service", "INSERT INTO items (item, price, stock, fulfilment) VALUES ('i', 1, -1, 'instant')"),
+        ("order_service", "INSERT INTO stock (item, pieces, places, lines, stamp) VALUES ('i', -1, 0, 0, 0)"),
         ("promo_service", "INSERT INTO codes (code_hash, kind, size, uses) VALUES ('c', 'bonus', 1, -1)"),
     ],
 )

@@ -232,7 +232,9 @@ async def _announced_to_promos(probe: Probe) -> set[str]:
     channel = await probe.channel("promo_service")
     queue = await channel.get_queue("promo_service", ensure=False)
     mark = str(uuid4())
-    await probe.send(CoinsCredited(account_id="mark", operation_id=UUID(mark), kind="credit", amount=1))
+    await probe.send(
+        CoinsCredited(account_id="mark", operation_id=UUID(mark), asked_by="commands", kind="credit", amount=1)
+    )
     async with asyncio.timeout(30), queue.iterator(no_ack=True) as messages:
         async for message in messages:
             content = json.loads(message.body)

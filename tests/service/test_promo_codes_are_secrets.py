@@ -25,10 +25,10 @@ from typer.testing import CliRunner
 from client import codes
 from client.cli import app
 from contracts.commands import PutPromo, RedeemPromo
-from contracts.roles import Bonus, Multiply
 from contracts.envelope import Envelope
 from contracts.events import CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
 from contracts.queries import ShowPromo, ShowRedemption
+from contracts.roles import Bonus, Multiply
 from local.site import Site
 from local.sources import PROJECT
 from messaging.migrations import migrate
@@ -50,7 +50,7 @@ async def test_no_column_and_no_announcement_holds_a_code(site: Site, probe: Pro
         for fact in (
             PutPromo(code=code, effect=Multiply(factor=2)),
             RedeemPromo(redemption_id=redeemed, account_id="fan", code=code),
-            CoinsMultiplied(account_id="fan", operation_id=redeemed, factor=2, added=9),
+            CoinsMultiplied(account_id="fan", operation_id=redeemed, asked_by="promo", factor=2, added=9),
             RedeemPromo(redemption_id=refused, account_id="fan", code=other),
         ):
             await instance.work.handle([arrived(instance, fact)])

@@ -26,7 +26,7 @@ from tests.service.sites import Instance, entitle_the_administrator, make, until
 ACCOUNTS = 6
 PURGES_OF_EACH = 3
 SETTINGS: dict[Service, dict[str, Any]] = {
-    "user_service": {"named_s": 2.0},
+    "user_service": {"join_s": 2.0},
     "order_service": {"ask_again_s": 0.5},
     "promo_service": {"ask_again_s": 0.5},
 }

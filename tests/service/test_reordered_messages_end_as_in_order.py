@@ -109,7 +109,7 @@ async def test_an_acceptance_before_its_order_is_parked_and_works_when_replayed(
 async def test_an_effect_before_its_redemption_is_parked_and_works_when_replayed(probe: Probe) -> None:
     code, redemption_id = f"code-{uuid4()}", uuid4()
     await probe.send(PutPromo.model_validate({"code": code, "effect": {"kind": "multiply", "factor": 2}}))
-    await probe.send(CoinsMultiplied(account_id="fan", operation_id=redemption_id, factor=2, added=9))
+    await probe.send(CoinsMultiplied(account_id="fan", operation_id=redemption_id, asked_by="promo", factor=2, added=9))
     parked = await probe.park("promo_service.dead", str(redemption_id))
     await probe.send(RedeemPromo(redemption_id=redemption_id, account_id="fan", code=code))
     await probe.hear(PromoClaimed, redemption_id)

@@ -23,7 +23,7 @@ from messaging.checkpoints import Checkpoint
 from messaging.message import Announcement, Message
 from tests.service.probe import Probe
 from tests.service.sites import make, rows, running, until, value
-from user_service import store
+from user_service.store import keeper
 
 LEAVE = (
     "INSERT INTO outbox (id, created_at, exchange, routing_key, content_type, headers, body)"
@@ -31,6 +31,13 @@ LEAVE = (
     " '{\"terminal\": \"true\"}', '[]')"
 )
 LEFT = "SELECT count(*) FROM outbox"
+OVERDUE = (
+    "INSERT INTO operations (account_id, operation_id, pending, place, kind, size, state, after, settle_by, deadline,"
+    " answer, asked_by, cause)"
+    " SELECT :a, gen_random_uuid(), true, n, 'reserve', 1, 'reserved', '{}', at, at, 1, 'order', 'test'"
+    " FROM generate_series(1, :n) AS n, LATERAL (SELECT now() - make_interval(secs => :ago_s + :apart * n)) AS due (at)"
+)
+"""`n` reservations of account `a` whose deadline passed `ago_s` seconds ago, `apart` seconds between two."""
 
 
 async def test_rows_of_a_time_that_has_not_come_are_found_by_the_first_sweep(site: Site) -> None:
@@ -126,23 +133,14 @@ async def test_the_audit_tells_what_nobody_publishes(site: Site) -> None:
 
 async def test_the_clock_looks_at_accounts_however_many_deadlines_one_has(site: Site) -> None:
     crowd, others = f"a-{uuid4()}", [f"b-{uuid4()}" for _ in range(2)]
-    for account, named, ago_s in ((crowd, 50, 3), (others[0], 1, 2), (others[1], 1, 1)):
-        await rows(
-            site,
-            "user_service",
-            "INSERT INTO operations (account_id, operation_id, pending, place, size, state, deadline, delta, cause)"
-            " SELECT :a, gen_random_uuid(), true, n, 0, 'named', now() - make_interval(secs => :ago_s), 0, 'test'"
-            " FROM generate_series(1, :n) AS n",
-            a=account,
-            n=named,
-            ago_s=ago_s,
-        )
+    for account, reservations, ago_s in ((crowd, 50, 3), (others[0], 1, 2), (others[1], 1, 1)):
+        await rows(site, "user_service", OVERDUE, a=account, n=reservations, ago_s=ago_s, apart=0)
     instance = make(site, "user_service")
     async with instance.engine.connect() as connection:
-        assert await store.due(connection, 52) == [crowd, *others]
-    assert not await instance.work.handle_due()
+        assert await keeper().due(connection, 52) == [crowd, *others]
+    assert await instance.work.handle_due()
     async with instance.engine.connect() as connection:
-        assert await store.due(connection, 52) == []
+        assert await keeper().due(connection, 52) == []
     await instance.engine.dispose()
 
 
@@ -150,16 +148,7 @@ async def test_crowds_that_are_due_at_once_stop_nothing_else(site: Site) -> None
     """As many accounts as have some hundred deadlines are looked at together, and the loop goes on between them."""
     accounts = [f"c-{number}-{uuid4()}" for number in range(4)]
     for number, account in enumerate(accounts):
-        await rows(
-            site,
-            "user_service",
-            "INSERT INTO operations"
-            " (account_id, operation_id, pending, place, kind, size, state, deadline, delta, cause)"
-            " SELECT :a, gen_random_uuid(), true, n, 'reserve', 1, 'reserved',"
-            " now() - make_interval(secs => :ago_s + n), 0, 'test' FROM generate_series(1, 200) AS n",
-            a=account,
-            ago_s=1000 * (4 - number),
-        )
+        await rows(site, "user_service", OVERDUE, a=account, n=200, ago_s=1000 * (4 - number), apart=1)
     instance, turns = make(site, "user_service"), 0
 
     async def turn() -> None:
@@ -169,9 +158,9 @@ async def test_crowds_that_are_due_at_once_stop_nothing_else(site: Site) -> None
             await asyncio.sleep(0)
 
     async with instance.engine.connect() as connection:
-        assert await store.due(connection, 1) == accounts[:1]
-        assert await store.due(connection, 400) == accounts[:2]
-        assert await store.due(connection, 500) == accounts[:2]
+        assert await keeper().due(connection, 1) == accounts[:1]
+        assert await keeper().due(connection, 400) == accounts[:2]
+        assert await keeper().due(connection, 500) == accounts[:2]
     other, before = asyncio.create_task(turn()), []
     handle = instance.domain.handlers.handle
 

@@ -69,7 +69,7 @@ async def test_how_long_sagas_take_is_measured(probe: Probe, orders: Instance) -
     item, order_id = await item_with(probe, 3), uuid4()
     await probe.send(PlaceOrder(order_id=order_id, account_id="buyer", item=item))
     await probe.send(reserved("buyer", order_id))
-    await probe.send(CoinsCaptured(account_id="buyer", operation_id=order_id, amount=5))
+    await probe.send(CoinsCaptured(account_id="buyer", operation_id=order_id, asked_by="order", amount=5))
     await probe.hear(OrderCompleted, order_id)
     figures = await _figures(orders)
     assert figures["saga_duration_seconds_count order.completed"] == 1
