@@ -9,7 +9,7 @@ from heapq import heappop, heappush
 from typing import Any, Generic
 
 from holdfast.pending.kind import State
-from holdfast.pending.log import Hull, Log, walk
+from holdfast.pending.log import Log, exact_sets, walk
 from holdfast.pending.operation import Operation, Outcome
 
 OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reserved": "deadline_passed"}
@@ -44,9 +44,13 @@ class Entity(Generic[State]):
         return self._log.state
 
     @property
-    def hull(self) -> Hull | None:
-        """Bounds of the states that are possible behind the whole log; None if a kind in it makes no claim."""
-        return self._log.hull_behind(len(self._log.runs) - 1)
+    def bounds(self) -> tuple[int, int] | None:
+        """The least and the greatest number possible behind the whole log, or bounds where they are too many to try."""
+        hull = self._log.hull_behind(len(self._log.runs) - 1)
+        if isinstance(self.state, int) and not (hull and hull.is_reached):
+            states: Any = next((states for each, states in exact_sets(self._log) if each is None), None)
+            return (min(states), max(states)) if states else hull and (hull.least, hull.greatest)
+        return hull and (hull.least, hull.greatest)
 
     def __len__(self) -> int:
         """How many operations are pending."""

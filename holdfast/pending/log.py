@@ -20,7 +20,7 @@ def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
     """Answer each waiting operation, from that of run `start` on, whose answer is certain; accept each that is certain
     not to be refused. Yields those. Nothing in front of run `start` has changed, so its hull is kept.
     """
-    exact = ExactSet(log)
+    exact = exact_sets(log)
     while start < len(log.runs):
         # Front to back: each sees the newest answers of all in front of it. It sees nothing of what came later, so it
         # waits only for what came before, and each of those has an end.
@@ -42,39 +42,33 @@ def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
         start += 1
 
 
-def possible_answers(waiting: Operation[State], hull: Hull | None, exact: ExactSet[State]) -> set[Hashable]:
-    """What the possible states answer; both ends of the hull instead, where these decide or there are too many states;
-    empty where there is no hull either.
-    """
-    assert waiting.kind is not None
-    answers: set[Hashable] = set()
-    if hull and waiting.kind.hull(hull.least, hull.greatest):
-        # The kind claims that what both ends answer, all between answer. Where both are possible states themselves,
+def possible_answers(
+    waiting: Operation[State], hull: Hull | None, exact: Iterator[tuple[Hashable, set[State]]]
+) -> set[Hashable]:
+    """What the possible states answer. Where they are too many, what both ends of the hull do; empty without one."""
+    kind, answers = waiting.kind, set[Hashable]()
+    assert kind is not None
+    if hull and kind.hull(hull.least, hull.greatest):
+        # The kind claims that what both ends answer, all between answer. If both ends are possible states themselves,
         # two answers are possible, too.
-        answers = {waiting.kind.answer(hull.least), waiting.kind.answer(hull.greatest)}  # type: ignore[arg-type]
+        answers = {kind.answer(hull.least), kind.answer(hull.greatest)}  # type: ignore[arg-type]
         if len(answers) == 1 or hull.is_reached:
             return answers
-    return {waiting.kind.answer(state) for state in exact.before(waiting.id)} or answers
+    states = next((states for operation_id, states in exact if operation_id == waiting.id), set[State]())
+    return {kind.answer(state) for state in states} or answers
 
 
-class ExactSet(Generic[State]):
-    """The set of possible states, carried along the log as far as it is asked for."""
-
-    def __init__(self, log: Log[State]) -> None:
-        self._log, self._visited = log, 0
-        self._states: set[State] = {log.state}
-        self._ahead: list[Hashable] | None = None
-
-    def before(self, operation_id: Hashable) -> set[State]:
-        """The possible states before this operation; empty if there are too many to look at."""
-        if self._ahead is None:
-            self._ahead = list(reversed(self._log.operations))
-        while self._states and self._ahead[-1] != operation_id:
-            self._states = self._log.operations[self._ahead.pop()].possible(self._states)
-            self._visited += len(self._states)
-            if self._visited > VISITED_MAX:
-                self._states = set()
-        return self._states
+def exact_sets(log: Log[State]) -> Iterator[tuple[Hashable, set[State]]]:
+    """Along the log, the possible states before each operation and behind the last (None), unless they are too many."""
+    states, visited = {log.state}, 0
+    for operation_id in list(log.operations):
+        yield operation_id, states
+        # Looked up only now: it may have been answered since.
+        states = log.operations[operation_id].possible(states)
+        visited += len(states)
+        if visited > VISITED_MAX:
+            return
+    yield None, states
 
 
 class Hull(NamedTuple):
@@ -86,9 +80,8 @@ class Hull(NamedTuple):
 
     def behind(self, waiting: Operation[State]) -> Hull | None:
         """The hull behind a waiting operation; None where its kind makes no claim."""
-        assert waiting.kind is not None
-        bounds = waiting.kind.hull(self.least, self.greatest)
-        if bounds is None:
+        bounds = waiting.kind and waiting.kind.hull(self.least, self.greatest)
+        if not bounds:
             return None
         least, greatest = bounds
         if waiting.is_revocable:
@@ -112,9 +105,9 @@ class Run:
 
     def add(self, adds: tuple[int, int, int], sign: int = 1) -> None:
         """Put what an operation adds into the sums, or take it out (`sign` -1)."""
-        self.least += sign * adds[0]
-        self.greatest += sign * adds[1]
-        self.unknown += sign * adds[2]
+        least, greatest, unknown = adds
+        self.least, self.greatest = self.least + sign * least, self.greatest + sign * greatest
+        self.unknown += sign * unknown
 
 
 class Log(Generic[State]):
@@ -134,11 +127,10 @@ class Log(Generic[State]):
     def hull_behind(self, index: int) -> Hull | None:
         """The hull behind a run; None if the state is no number, or a kind in front makes no claim."""
         run = self.runs[index]
-        if index:
-            hull = run.before and run.before.behind(self.head(index))
-        else:
-            hull = Hull(self.state, self.state) if isinstance(self.state, int) else None
-        if hull is None or run.unknown:
+        hull = run.before and run.before.behind(self.head(index))
+        if index == 0 and isinstance(self.state, int):
+            hull = Hull(self.state, self.state)
+        if not hull or run.unknown:
             return None
         return Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
 
@@ -153,8 +145,7 @@ class Log(Generic[State]):
     def put(self, operation: Operation[State]) -> int:
         """Replace an operation of the log by itself as it is now. Returns the index of its run."""
         index = bisect_right(self.runs, operation.place, key=attrgetter("place")) - 1
-        previous = self.operations[operation.id]
-        self.operations[operation.id] = operation
+        previous, self.operations[operation.id] = self.operations[operation.id], operation
         if operation.status == "waiting":
             return index
         if previous.status == "waiting":

@@ -107,7 +107,7 @@ class Line(Generic[State]):
 @dataclass(slots=True)
 class Outcome(Generic[State]):
     """What a transition did, in order. `changed`: each operation that begins to wait, is accepted, answered or settled,
-    as it was then, once for each of these. `named`: those that are still outside and wait for fewer than before. `folded`: those that
+    as it was then, once for each of these. `named`: those still outside, for fewer than before. `folded`: those that
     left the log.
     """
 

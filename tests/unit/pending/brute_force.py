@@ -157,10 +157,8 @@ class Tried:
             require(len(possible) > 1, "needless wait", each, possible)
             refused = any(isinstance(answer, Refused) for answer in possible)
             require(each.accepted == (not refused and each.answer_by is None), "acceptance", each, possible)
-        if hull := self.entity.hull:
-            require(hull.least <= min(states) and max(states) <= hull.greatest, "hull too small", hull, states)
-            reached = hull.least in states and hull.greatest in states
-            require(reached or not hull.is_reached, "hull not reached", hull, states)
+        bounds = (min(states), max(states)) if isinstance(self.state, int) else None
+        require(self.entity.bounds == bounds, "wrong bounds", self.entity.bounds, bounds)
 
     def _try_outside(self) -> None:
         """Whoever names others joins behind them, as soon as all of them have joined or are past."""
