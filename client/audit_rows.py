@@ -3,71 +3,121 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
+
+from client.audit_oracle import ORACLE
+
+UNANSWERED = ("outside", "waiting", "accepted")
+OPEN = (*UNANSWERED, "reserved")
+"""How an operation stands that has not ended."""
+
+NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is not as it must be. `account`: the account, or the code or database where there is none."""
+    """Something that is not as it must be. `entity`: the account, item or code, or the service where there is none."""
 
-    account: str
+    entity: str
     what: str
     expected: str
     found: str
 
     def __str__(self) -> str:
-        return f"{self.account}: {self.what}: expected {self.expected}, found {self.found}"
+        return f"{self.entity}: {self.what}: expected {self.expected}, found {self.found}"
 
 
 @dataclass(frozen=True, slots=True)
-class AccountRow:
-    """An account: its balance before its first pending operation, and how many ledger lines it has."""
+class EntityRow:
+    """An entity: its state before its first pending operation, places that were given, and lines of its ledger."""
 
-    account_id: str
-    balance: int
+    key: str
+    state: int
+    places: int
     lines: int
 
 
 @dataclass(frozen=True, slots=True)
 class OperationRow:
-    """An operation, pending or past. `size`: coins, or the factor of a multiply. `delta`: coins it added."""
+    """An operation, pending or past. `kind` is None for one that was withdrawn before it arrived."""
 
-    account_id: str
+    key: str
     operation_id: UUID
     pending: bool
     place: int
     kind: str | None
-    size: int
+    size: int | None
     state: str
-    deadline: datetime | None
-    delta: int
+    after: tuple[UUID, ...] = ()
+    join_by: datetime | None = None
+    answer_by: datetime | None = None
+    settle_by: datetime | None = None
+    deadline: datetime | None = None
+    answer: int | None = None
+    reason: str | None = None
+    asked_by: str = ""
+
+    @property
+    def delta(self) -> int:
+        """What it adds to its entity's state, as the row says."""
+        row = ORACLE.get(self.kind or "")
+        return row.adds * (self.answer or 0) if row and self.state == row.done else 0
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.size} (operation {self.operation_id})"
 
 
 @dataclass(frozen=True, slots=True)
 class LineRow:
-    """A line of the ledger."""
+    """A line of a ledger."""
 
-    account_id: str
+    key: str
     seq: int
     operation_id: UUID
     kind: str
     size: int
     state: str
     reason: str | None
-    balance_before: int
-    balance_after: int
+    asked_by: str
+    before: int
+    after: int
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.size} (line {self.seq}, operation {self.operation_id})"
+
+
+@dataclass(frozen=True, slots=True)
+class Entities:
+    """All entities of one service, at the moment `now` of its clock. `of`: what one of them is."""
+
+    of: str
+    now: datetime = NEVER
+    entities: tuple[EntityRow, ...] = ()
+    operations: tuple[OperationRow, ...] = ()
+    ledger: tuple[LineRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """An order."""
+    """An order. `fulfilment`: `instant` ones take pieces from stock."""
 
     order_id: UUID
     account_id: str
+    item: str | None
+    quantity: int
     amount: int
+    fulfilment: str | None
     state: str
     placed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRow:
+    """A promo code by its hash, and how many uses it may have now; None: any number."""
+
+    code_hash: str
+    uses_max: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +135,6 @@ class RedemptionRow:
 
 
 @dataclass(frozen=True, slots=True)
-class CodeRow:
-    """A promo code by its hash, and how many uses are taken."""
-
-    code_hash: str
-    uses: int
-
-
-@dataclass(frozen=True, slots=True)
 class LeftRow:
     """Messages in a service's outbox that it should have published by now, and since when the oldest is there."""
 
@@ -102,28 +144,21 @@ class LeftRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Users:
-    """The user service's database at the moment `now` of its clock."""
+class Books:
+    """All that is audited. The three databases are read one after the other."""
 
-    now: datetime
-    accounts: tuple[AccountRow, ...] = ()
-    operations: tuple[OperationRow, ...] = ()
-    ledger: tuple[LineRow, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Promos:
-    """The promo service's database at one moment."""
-
+    accounts: Entities = field(default_factory=lambda: Entities("account"))
+    stock: Entities = field(default_factory=lambda: Entities("item"))
+    uses: Entities = field(default_factory=lambda: Entities("code"))
+    orders: tuple[OrderRow, ...] = ()
     codes: tuple[CodeRow, ...] = ()
     redemptions: tuple[RedemptionRow, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Books:
-    """All three, read one after the other."""
-
-    users: Users
-    orders: tuple[OrderRow, ...] = ()
-    promos: Promos = field(default_factory=Promos)
     left: tuple[LeftRow, ...] = ()
+
+
+def named(of: str, key: str) -> str:
+    """How findings name an entity: of a code's hash as much as finds its row."""
+    if of != "code":
+        return f"{of} {key}"
+    code_hash, _, account = key.partition("/")
+    return f"code {code_hash[:12]}" + (f" of account {account}" if account else "")
