@@ -1,8 +1,10 @@
-"""What the order service does with each message: find the order and its item, let `order.py` decide, keep it."""
+"""What the order service does with each message: `order.py` decides for the order, the stock answers, both are kept."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -10,11 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Fact
 from contracts.commands import PlaceOrder, PutItem
-from contracts.events import CoinsRefused, OrderCancelled, OrderCompleted, OrderFailed
+from contracts.events import OperationEvent, OrderCancelled, OrderCompleted, OrderFailed
 from contracts.topology import facts_for
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
-from order_service import store, views
+from order_service import stock, store, views
 from order_service.order import (
     AnswerOverdue,
     Contradiction,
@@ -23,55 +25,52 @@ from order_service.order import (
     OrderDeadlinePassed,
     Situation,
     Step,
+    Take,
     decide,
 )
 from order_service.settings import Settings
-from order_service.store import Orders
+from order_service.store import Orders, Touched
 from order_service.tables import delivery
 
 DUE_TOGETHER_MAX = 500
 
 
-class OrderHandlers:
-    """Handles messages about orders and the catalog. `deadline_s`: for orders that name none. `ask_again_s`: how long
-    the user service's answer is waited for before it is asked again.
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`deadline_s`: for orders that name none. `ask_again_s`: how long the user service's answer is waited for before
+    it is asked again. `pending`: operations that one item may have pending.
     """
 
-    def __init__(self, deadline_s: float, ask_again_s: float = 30.0) -> None:
-        self._deadline_s, self._ask_again_s = deadline_s, ask_again_s
+    deadline_s: float = 900.0
+    ask_again_s: float = 30.0
+    pending: int = 1000
+
+
+class OrderHandlers:
+    """Handles messages about orders and the catalog, within these limits."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._keeper = store.keeper()
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Orders:
-        """Lock and read the orders and items that these messages are about."""
-        ids = {each for message in messages if (each := _order_id(message.fact))}
-        names = {message.fact.item for message in messages if isinstance(message.fact, PlaceOrder | PutItem)}
-        puts = {message.key for message in messages if isinstance(message.fact, PutItem)}
-        return await store.load(connection, ids, names, puts)
+        """Lock and read the orders and items that these messages are about, and the orders that wait for these."""
+        return await store.load(connection, self._keeper, touched(messages))
 
     def handle(self, state: Orders, message: Message, now: datetime) -> Sequence[Announcement]:
-        """Decide one message."""
-        if isinstance(message.fact, PutItem):
-            _put(state, message.key, message.fact)
-            return []
-        order_id = _order_id(message.fact)
-        if order_id is None:
-            return []
-        order = state.orders.get(order_id) or Order(order_id, trace=message.trace)
-        try:
-            step = self._decide(state, order, message.fact, now)
-        except Contradiction as error:
-            raise Refused(str(error)) from None
-        if step.order is not order:
-            state.orders[order_id] = step.order
-        if step.item is not None and step.item is not state.items.get(step.item.name):
-            state.items[step.item.name] = step.item
-        return [_announcement(step, fact) for fact in step.facts]
+        """Decide one message, and all that follows from it for other orders."""
+        with state.stock.deciding():
+            return _Decision(state, message, now, self._limits).announced
 
     async def save(self, connection: AsyncConnection, state: Orders) -> None:
         """Keep what changed."""
-        await store.save(connection, state)
+        await store.save(connection, self._keeper, state)
 
     async def due(self, connection: AsyncConnection) -> Sequence[Fact]:
-        """Orders whose deadline has passed, and those whose answer is overdue."""
+        """Orders whose deadline has passed, and those whose answer is overdue.
+
+        An order that waits for pieces waits until its own deadline, so the stock has no deadlines but these.
+        """
         late = await store.due(connection, DUE_TOGETHER_MAX)
         unanswered = await store.unanswered(connection, DUE_TOGETHER_MAX)
         return [
@@ -79,24 +78,75 @@ class OrderHandlers:
             *(AnswerOverdue(order_id=each) for each in unanswered),
         ]
 
-    def _decide(self, state: Orders, order: Order, fact: Fact, now: datetime) -> Step:
+
+class _Decision:
+    """What one message makes of the orders. What it is told is decided first, and may be refused: till then nothing has
+    changed. Then the stock answers, which may decide other orders, until nothing more is answered. Each order is
+    answered once, so that this ends; the stock answers in the order of its log, so that it ends in one way.
+    """
+
+    def __init__(self, state: Orders, message: Message, now: datetime, limits: Limits) -> None:
+        self._state, self._message, self._now, self._limits = state, message, now, limits
+        self._answers: deque[tuple[UUID, Fact]] = deque()
+        self.announced: list[Announcement] = []
+        if isinstance(message.fact, PutItem):
+            self._put(message.fact)
+        elif order_id := _order_id(message.fact):
+            self._first(order_id, message.fact)
+        while self._answers:
+            order_id, fact = self._answers.popleft()
+            self._apply(state.orders[order_id], self._decide(state.orders[order_id], fact))
+
+    def _first(self, order_id: UUID, fact: Fact) -> None:
+        order = self._state.orders.get(order_id) or Order(order_id, trace=self._message.trace)
+        try:
+            step = self._decide(order, fact)
+        except Contradiction as error:
+            raise Refused(str(error)) from None
+        self._apply(order, step)
+
+    def _put(self, put: PutItem) -> None:
+        """Set the item, once for each message: again it would undo later puts."""
+        state, message = self._state, self._message
+        if state.stock.at[put.item].find(message.key) is None:
+            state.items[put.item] = Item(put.item, put.price, put.fulfilment, put.scarce)
+            self._answers += stock.put(state.stock, put.item, message.key, put.stock, self._now, message.trace)
+
+    def _decide(self, order: Order, fact: Fact) -> Step:
         name = fact.item if isinstance(fact, PlaceOrder) else order.item
-        item = state.items.get(name) if name else None
-        return decide(Situation(order, item, now, self._deadline_s, self._ask_again_s), fact)
+        item = self._state.items.get(name) if name else None
+        return decide(Situation(order, item, self._now, self._limits.deadline_s, self._limits.ask_again_s), fact)
+
+    def _apply(self, before: Order, step: Step) -> None:
+        order = step.order
+        if order is not before:
+            self._state.orders[order.id] = order
+        self.announced += [_announcement(step, fact) for fact in step.facts]
+        if step.wish is None:
+            return
+        assert order.item is not None
+        item, cause, most = self._state.items[order.item], self._message.fact.type, self._limits.pending
+        self._answers += stock.carry_out(self._state.stock, order, item, step.wish, self._now, cause, most)
+        if isinstance(step.wish, Take) and (waiting := stock.waiting(self._state.stock, order)):
+            self.announced.append(Announcement(waiting, order.trace))
 
 
-def _put(state: Orders, key: UUID, put: PutItem) -> None:
-    """Set the item, once for each message: again it would bring back what was sold since, and undo later puts."""
-    if key not in state.puts:
-        state.puts.add(key)
-        state.items[put.item] = Item(put.item, put.price, put.stock, put.fulfilment)
+def touched(messages: Sequence[Message]) -> Touched:
+    """What must be loaded for these messages."""
+    facts = [message.fact for message in messages]
+    return Touched(
+        placed={(fact.order_id, fact.item) for fact in facts if isinstance(fact, PlaceOrder)},
+        others={each for fact in facts if not isinstance(fact, PlaceOrder) and (each := _order_id(fact))},
+        puts={(message.fact.item, message.key) for message in messages if isinstance(message.fact, PutItem)},
+    )
 
 
 def _order_id(fact: Fact) -> UUID | None:
-    """The order that the fact is about; None if it is about the catalog, a promo code or a credit."""
-    if isinstance(fact, CoinsRefused) and fact.kind != "reserve":
+    """The order that the fact is about; None if it is about the catalog, or about what another service asked for."""
+    if isinstance(fact, PutItem) or (isinstance(fact, OperationEvent) and fact.asked_by != stock.BY_ORDER):
         return None
-    return getattr(fact, fact.saga_field) if fact.saga_field in ("order_id", "operation_id") else None
+    order_id: UUID = getattr(fact, fact.saga_field)
+    return order_id
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:
@@ -110,7 +160,7 @@ def domain(settings: Settings) -> Domain[Orders]:
         service="order_service",
         facts=facts_for("order_service"),
         tables=delivery,
-        handlers=OrderHandlers(settings.deadline_s, settings.ask_again_s),
-        answers=views.ANSWERS,
+        handlers=OrderHandlers(Limits(settings.deadline_s, settings.ask_again_s, settings.pending_max)),
+        answers=views.answers(),
         gauges=views.gauges,
     )

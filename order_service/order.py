@@ -1,6 +1,7 @@
 """One order through its states, as a table of what every state does with every event. Pure: no I/O, no clock.
 
-Before `confirmed` everything can be undone, after the capture nothing fails.
+Before `confirmed` everything can be undone, after the capture nothing fails. What an order wants of its item's stock it
+only says; the answers come back as `GoodsTaken` and `GoodsRefused`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.base import COINS_MAX, Exchange, Fact
+from contracts.base import COINS_MAX, Exchange, Fact, Reason, Scarce
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
 from contracts.events import (
     CancelRefused,
@@ -61,14 +62,63 @@ class AnswerOverdue(Fact):
     order_id: UUID
 
 
+class GoodsTaken(Fact):
+    """The item's stock has set the order's pieces aside. The service tells itself."""
+
+    type: ClassVar[str] = "goods.taken"
+    exchange: ClassVar[Exchange] = "order"
+    saga_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+
+
+class GoodsRefused(Fact):
+    """The item's stock has no pieces for the order, now or later. The service tells itself."""
+
+    type: ClassVar[str] = "goods.refused"
+    exchange: ClassVar[Exchange] = "order"
+    saga_field: ClassVar[str] = "order_id"
+    subject_field: ClassVar[str] = "order_id"
+
+    order_id: UUID
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """Set `quantity` pieces aside for the order; if that is not certain yet, wait for it until `until`."""
+
+    quantity: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sell:
+    """The pieces that are set aside are the customer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class GiveBack:
+    """The order wants no pieces any more: what is set aside goes back, what waits is withdrawn."""
+
+    reason: str
+
+
+Wish = Take | Sell | GiveBack
+"""What an order wants of its item's stock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Goods for sale. `price` in coins; `stock` counts only for instant fulfilment."""
+    """Goods for sale. `price` in coins. `scarce`: whether an order waits for pieces that others may give back, or is
+    refused at once; it counts only for instant fulfilment.
+    """
 
     name: str
     price: int
-    stock: int
     fulfilment: Fulfilment
+    scarce: Scarce = "wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +161,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event made of the order and of its item's stock, and what is announced.
+    """What an event made of the order, what is announced, and what the order wants of its item's stock.
 
     `again`: not 0 if `facts` are a question that is asked again for the n-th time.
     """
 
     order: Order
-    item: Item | None
     facts: tuple[Fact, ...] = ()
+    wish: Wish | None = None
     again: int = 0
 
 
@@ -146,9 +196,9 @@ def _decide(at: Situation, fact: Fact) -> Step:
         late = _fail(at, "deadline_passed")
         if isinstance(fact, OrderDeadlinePassed):
             return late
-        then = TABLE[late.order.state][type(fact)](replace(at, order=late.order, item=late.item), fact)
+        then = TABLE[late.order.state][type(fact)](replace(at, order=late.order), fact)
         said = {each.announcement_id: each for each in (*late.facts, *then.facts)}
-        return Step(then.order, then.item, tuple(said.values()))
+        return Step(then.order, tuple(said.values()), late.wish)
     return TABLE[order.state][type(fact)](at, fact)
 
 
@@ -171,7 +221,7 @@ def _place(at: Situation, fact: Fact) -> Step:
     if amount > COINS_MAX:
         return _fail(replace(at, order=order), "amount_limit")
     order = replace(order, amount=amount, fulfilment=at.item.fulfilment)
-    return Step(order, at.item, (_placed(order, deadline_s),))
+    return Step(order, (_placed(order, deadline_s),))
 
 
 def _placed(order: Order, hold_s: float) -> Fact:
@@ -202,41 +252,45 @@ def _say_again(at: Situation, fact: Fact) -> Step:
     said: Fact
     match order.state:
         case "unknown" | "placed" | "reserved" | "confirmed":
-            return Step(order, at.item)
+            return Step(order)
         case "completed":
             said = OrderCompleted.model_validate(of)
         case "failed":
             said = OrderFailed(order_id=order.id, account_id=order.account_id, reason=order.reason or "failed")
         case "cancelled":
             said = OrderCancelled.model_validate(of)
-    return Step(order, at.item, (said,))
+    return Step(order, (said,))
 
 
 def _fulfil(at: Situation, fact: Fact) -> Step:
     """The coins are reserved: take the goods from stock, or ask whoever has them."""
     order = at.order
-    if order.fulfilment == "external":
-        if order.accepted:
-            return _confirm(at, fact)
-        assert order.item is not None
-        assert order.deadline is not None
-        asked = FulfilmentRequested(
-            order_id=order.id,
-            account_id=order.account_id,
-            item=order.item,
-            quantity=order.quantity,
-            deadline=order.deadline,
-        )
-        return Step(replace(order, state="reserved"), at.item, (asked,))
-    if at.item is None or at.item.stock < order.quantity:
-        return _fail(at, "out_of_stock")
-    item = replace(at.item, stock=at.item.stock - order.quantity)
-    return _confirm(replace(at, item=item), fact)
+    assert order.item is not None
+    assert order.deadline is not None
+    reserved = replace(order, state="reserved")
+    if order.fulfilment == "instant":
+        return Step(reserved, wish=Take(order.quantity, order.deadline))
+    if order.accepted:
+        return _confirm(at, fact)
+    asked = FulfilmentRequested(
+        order_id=order.id,
+        account_id=order.account_id,
+        item=order.item,
+        quantity=order.quantity,
+        deadline=order.deadline,
+    )
+    return Step(reserved, (asked,))
 
 
 def _confirm(at: Situation, fact: Fact) -> Step:
     order = replace(at.order, state="confirmed", deadline=None)
-    return Step(order, at.item, (_confirmed(order),))
+    return Step(order, (_confirmed(order),))
+
+
+def _no_goods(at: Situation, fact: Fact) -> Step:
+    """The stock has ended the order's operation already, so nothing is wanted of it any more."""
+    assert isinstance(fact, GoodsRefused)
+    return replace(_fail(at, fact.reason), wish=None)
 
 
 def _confirmed(order: Order) -> Fact:
@@ -250,7 +304,7 @@ def _accept(at: Situation, fact: Fact) -> Step:
 
 def _accept_early(at: Situation, fact: Fact) -> Step:
     _must_be_external(at.order, fact)
-    return Step(replace(at.order, accepted=True), at.item)
+    return Step(replace(at.order, accepted=True))
 
 
 def _reject(at: Situation, fact: Fact) -> Step:
@@ -266,16 +320,22 @@ def _must_be_external(order: Order, fact: Fact) -> None:
 
 def _complete(at: Situation, fact: Fact) -> Step:
     order = replace(at.order, state="completed")
-    return Step(order, at.item, (OrderCompleted(order_id=order.id, account_id=order.account_id),))
+    completed = OrderCompleted(order_id=order.id, account_id=order.account_id)
+    return Step(order, (completed,), Sell() if order.fulfilment == "instant" else None)
 
 
 def _fail(at: Situation, reason: str) -> Step:
-    """End the order without effect; goods that were taken from stock go back."""
-    order, item = at.order, at.item
-    if order.state == "confirmed" and order.fulfilment == "instant" and item is not None:
-        item = replace(item, stock=item.stock + order.quantity)
+    """End the order without effect."""
+    order = at.order
     failed = replace(order, state="failed", reason=reason, deadline=None)
-    return Step(failed, item, (OrderFailed(order_id=order.id, account_id=order.account_id, reason=reason),))
+    return Step(
+        failed, (OrderFailed(order_id=order.id, account_id=order.account_id, reason=reason),), _give_back(order, reason)
+    )
+
+
+def _give_back(order: Order, reason: str) -> GiveBack | None:
+    has_asked = order.fulfilment == "instant" and order.state in ("reserved", "confirmed")
+    return GiveBack(reason) if has_asked else None
 
 
 def _refused(at: Situation, fact: Fact) -> Step:
@@ -305,11 +365,11 @@ def _ask_again(at: Situation, question: Fact) -> Step:
     """Ask once more, and wait twice as long for the answer; nothing if another replica has just asked."""
     order = at.order
     if order.ask_again_at is None or at.now < order.ask_again_at:
-        return Step(order, at.item)
+        return Step(order)
     asks = order.asks + 1
     pause_s = min(at.ask_again_s * 2 ** min(asks, 32), ASK_AGAIN_S_MAX)
     asked = replace(order, asks=asks, ask_again_at=at.now + timedelta(seconds=pause_s))
-    return Step(asked, at.item, (question,), again=asks)
+    return Step(asked, (question,), again=asks)
 
 
 def _cancel(at: Situation, fact: Fact) -> Step:
@@ -318,7 +378,8 @@ def _cancel(at: Situation, fact: Fact) -> Step:
     if order.account_id != fact.account_id:
         return _cancel_refused(at, fact, "other_account")
     cancelled = replace(order, state="cancelled", deadline=None)
-    return Step(cancelled, at.item, (OrderCancelled(order_id=order.id, account_id=order.account_id),))
+    told = OrderCancelled(order_id=order.id, account_id=order.account_id)
+    return Step(cancelled, (told,), _give_back(order, "cancelled"))
 
 
 def _cancel_unknown(at: Situation, fact: Fact) -> Step:
@@ -340,12 +401,12 @@ def _cancel_again(at: Situation, fact: Fact) -> Step:
 
 def _cancel_refused(at: Situation, fact: CancelOrder, reason: str) -> Step:
     refused = CancelRefused(order_id=fact.order_id, account_id=fact.account_id, reason=reason)
-    return Step(at.order, at.item, (refused,))
+    return Step(at.order, (refused,))
 
 
 def _ignore(at: Situation, fact: Fact) -> Step:
     """Late or doubled: the order has moved on. Or early: a deadline that passed has its effect before any move."""
-    return Step(at.order, at.item)
+    return Step(at.order)
 
 
 def _contradict(at: Situation, fact: Fact) -> Step:
@@ -363,6 +424,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _ignore,
         FulfilmentAccepted: _contradict,
         FulfilmentRejected: _contradict,
+        GoodsTaken: _contradict,
+        GoodsRefused: _contradict,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
     },
@@ -376,6 +439,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _expired,
         FulfilmentAccepted: _accept_early,
         FulfilmentRejected: _reject,
+        GoodsTaken: _contradict,
+        GoodsRefused: _contradict,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _place_overdue,
     },
@@ -389,6 +454,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _expired,
         FulfilmentAccepted: _accept,
         FulfilmentRejected: _reject,
+        GoodsTaken: _confirm,
+        GoodsRefused: _no_goods,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
     },
@@ -402,6 +469,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _expired,
         FulfilmentAccepted: _ignore,
         FulfilmentRejected: _contradict,
+        GoodsTaken: _contradict,
+        GoodsRefused: _contradict,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _confirm_overdue,
     },
@@ -415,6 +484,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _contradict,
         FulfilmentAccepted: _ignore,
         FulfilmentRejected: _contradict,
+        GoodsTaken: _contradict,
+        GoodsRefused: _contradict,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
     },
@@ -428,6 +499,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _ignore,
         FulfilmentAccepted: _say_again,
         FulfilmentRejected: _ignore,
+        GoodsTaken: _ignore,
+        GoodsRefused: _ignore,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
     },
@@ -441,6 +514,8 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _ignore,
         FulfilmentAccepted: _say_again,
         FulfilmentRejected: _ignore,
+        GoodsTaken: _ignore,
+        GoodsRefused: _ignore,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
     },
@@ -448,5 +523,6 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
 """What every state does with every event: early, late and doubled ones included.
 
 `reserved` asks nobody again: whoever fulfils has till the deadline, which ends the order even if they never heard of it
-(`fulfilment.requested` purged from a warehouse's queue).
+(`fulfilment.requested` purged from a warehouse's queue). An order of an instant item is `reserved` while it waits for
+pieces. The stock answers an order once, while it is `reserved`, or when it gives up; anything else is a fault.
 """

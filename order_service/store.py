@@ -1,10 +1,12 @@
-"""Keeping orders and stock: one load of all that a batch touches, locked in key order, and one save of what changed."""
+"""Keeping orders, the catalog and its stock: one load of all that a batch touches, locked in one order, and one save of
+what changed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, select, text
@@ -12,70 +14,108 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from messaging.database import moment
+from messaging.entities import Entities, Keeper
+from order_service import tables
+from order_service.kinds import KINDS
 from order_service.order import Item, Order
-from order_service.tables import items, orders, puts
+from order_service.tables import items, orders
 
+_STOCKED = text(
+    "SELECT order_id, item FROM orders WHERE order_id = ANY(:ids) AND fulfilment = 'instant'"
+    " AND state IN ('placed', 'reserved', 'confirmed')"
+).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _LOCK_ORDERS = text(
     "SELECT order_id, account_id, item, quantity, amount, fulfilment, state, reason, deadline, placed_at, accepted,"
     " trace, after, asks, ask_again_at FROM orders WHERE order_id = ANY(:ids) ORDER BY order_id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_LOCK_ITEMS = text(
-    "SELECT item, price, stock, fulfilment FROM items WHERE item = ANY(:names) ORDER BY item FOR UPDATE"
-).bindparams(bindparam("names", type_=ARRAY(String)))
-_KNOWN_PUTS = text("SELECT message_id FROM puts WHERE message_id = ANY(:ids)").bindparams(
-    bindparam("ids", type_=ARRAY(Uuid))
+_ITEMS = text("SELECT item, price, fulfilment, scarce FROM items WHERE item = ANY(:names)").bindparams(
+    bindparam("names", type_=ARRAY(String))
 )
 
 
 @dataclass
 class Orders:
-    """The orders and items that a batch touches: as loaded, and as they are now.
-
-    `puts`: the messages of the batch that have put an item, before or in it.
-    """
+    """The orders, the catalog's items and their stock that a batch touches: as loaded, and as they are now."""
 
     loaded_orders: dict[UUID, Order]
     loaded_items: dict[str, Item]
-    orders: dict[UUID, Order]
-    items: dict[str, Item]
-    loaded_puts: frozenset[UUID] = frozenset()
-    puts: set[UUID] = field(default_factory=set)
+    stock: Entities
+    orders: dict[UUID, Order] = field(init=False)
+    items: dict[str, Item] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.orders, self.items = dict(self.loaded_orders), dict(self.loaded_items)
 
 
-async def load(
-    connection: AsyncConnection, order_ids: Collection[UUID], item_names: Collection[str], put_ids: Collection[UUID]
-) -> Orders:
-    """Lock these orders and items, and the items of these orders; find which of these puts are known."""
-    rows = await connection.execute(_LOCK_ORDERS, {"ids": sorted(order_ids)})
-    found = {row.order_id: order(row) for row in rows}
-    names = {*item_names, *(each.item for each in found.values() if each.item)}
-    stocked: dict[str, Item] = {}
-    if names:
-        rows = await connection.execute(_LOCK_ITEMS, {"names": sorted(names)})
-        stocked = {row.item: Item(row.item, row.price, row.stock, row.fulfilment) for row in rows}
-    known: frozenset[UUID] = frozenset()
-    if put_ids:
-        known = frozenset((await connection.execute(_KNOWN_PUTS, {"ids": sorted(put_ids)})).scalars())
-    return Orders(found, stocked, dict(found), dict(stocked), known, set(known))
+@dataclass(frozen=True, slots=True)
+class Touched:
+    """What the messages of a batch are about. `placed`: orders that are placed, with their items. `others`: orders
+    about which there is another message. `puts`: items that are put, each with the id of its operation.
+    """
+
+    placed: Collection[tuple[UUID, str]]
+    others: Collection[UUID]
+    puts: Collection[tuple[str, UUID]]
 
 
-async def save(connection: AsyncConnection, state: Orders) -> None:
+def keeper() -> Keeper:
+    """A keeper of stock; it remembers items with many pending operations from batch to batch."""
+    return Keeper(tables.stock, KINDS)
+
+
+async def load(connection: AsyncConnection, keeper: Keeper, touched: Touched) -> Orders:
+    """Lock the stock that can change, then these orders and all that wait for pieces of these items.
+
+    Everyone locks stock first, then orders, each in their order, so that no two transactions wait for each other. An
+    order that is placed only now wants no pieces yet: its item is read without a lock.
+    """
+    ids = {*(order_id for order_id, _ in touched.placed), *touched.others}
+    operations = {*touched.puts, *((item, order_id) for order_id, item in touched.placed if order_id in touched.others)}
+    if ids:
+        operations |= {(row.item, row.order_id) for row in await connection.execute(_STOCKED, {"ids": sorted(ids)})}
+    while True:
+        stock = await keeper.load(connection, operations) if operations else Entities({}, set())
+        found: dict[UUID, Order] = {}
+        if wanted := sorted(ids | set(_waiting(stock))):
+            found = {row.order_id: order(row) for row in await connection.execute(_LOCK_ORDERS, {"ids": wanted})}
+        missed = {(each.item, each.id) for each in found.values() if _has_stock(each) and each.item not in stock.at}
+        if not missed:
+            break
+        # Another process has placed them meanwhile.
+        operations |= cast(set[tuple[str, UUID]], missed)
+    names = {*stock.at, *(item for _, item in touched.placed)}
+    catalog = await connection.execute(_ITEMS, {"names": sorted(names)}) if names else ()
+    return Orders(found, {row.item: Item(*row) for row in catalog}, stock)
+
+
+def _waiting(stock: Entities) -> Iterator[UUID]:
+    """The orders that wait for pieces."""
+    for entity in stock.at.values():
+        for operation in entity:
+            if operation.status == "waiting":
+                yield cast(UUID, operation.id)
+
+
+def _has_stock(order: Order) -> bool:
+    return order.fulfilment == "instant" and order.state in ("placed", "reserved", "confirmed")
+
+
+async def save(connection: AsyncConnection, keeper: Keeper, state: Orders) -> None:
     """Keep what changed.
 
     What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
     unique key says so, and the batch is decided again on what that one did.
     """
-    if put := [{"message_id": each} for each in sorted(state.puts - state.loaded_puts)]:
-        await connection.execute(insert(puts), put)
+    await keeper.save(connection, state.stock)
     changed = [each for key, each in state.orders.items() if state.loaded_orders.get(key) is not each]
-    stocked = [each for key, each in state.items.items() if state.loaded_items.get(key) is not each]
+    listed = [each for key, each in state.items.items() if state.loaded_items.get(key) is not each]
     if added := [_row(each) for each in changed if each.id not in state.loaded_orders]:
         await connection.execute(insert(orders), added)
     if kept := [_row(each) for each in changed if each.id in state.loaded_orders]:
         await connection.execute(_KEEP_ORDERS, kept)
-    if added := [_item_row(each) for each in stocked if each.name not in state.loaded_items]:
+    if added := [_item_row(each) for each in listed if each.name not in state.loaded_items]:
         await connection.execute(insert(items), added)
-    if kept := [_item_row(each) for each in stocked if each.name in state.loaded_items]:
+    if kept := [_item_row(each) for each in listed if each.name in state.loaded_items]:
         await connection.execute(_KEEP_ITEMS, kept)
 
 
@@ -128,7 +168,7 @@ def _row(kept: Order) -> dict[str, Any]:
 
 
 def _item_row(kept: Item) -> dict[str, Any]:
-    return {"item": kept.name, "price": kept.price, "stock": kept.stock, "fulfilment": kept.fulfilment}
+    return {"item": kept.name, "price": kept.price, "fulfilment": kept.fulfilment, "scarce": kept.scarce}
 
 
 _INSERT_ORDER = insert(orders)
@@ -156,5 +196,5 @@ _KEEP_ORDERS = _INSERT_ORDER.on_conflict_do_update(
 _INSERT_ITEM = insert(items)
 _KEEP_ITEMS = _INSERT_ITEM.on_conflict_do_update(
     index_elements=["item"],
-    set_={name: _INSERT_ITEM.excluded[name] for name in ("price", "stock", "fulfilment")},
+    set_={name: _INSERT_ITEM.excluded[name] for name in ("price", "fulfilment", "scarce")},
 )

@@ -15,14 +15,18 @@ from sqlalchemy import (
     String,
     Table,
     Uuid,
-    func,
     text,
 )
 
+from messaging.entity_tables import entity_tables
 from messaging.tables import delivery_tables
 
 metadata = MetaData()
 delivery = delivery_tables(metadata)
+stock = entity_tables(metadata, "stock", "item", "pieces")
+"""The pieces of each item. An order's operation has the order's id. That of a put has the id of its message, for ever:
+again, when the inbox has forgotten it, it would undo later ones.
+"""
 
 items = Table(
     "items",
@@ -30,18 +34,9 @@ items = Table(
     Column("item", String, primary_key=True),
     Column("price", BigInteger, nullable=False),
     CheckConstraint("price > 0", name="items_price_positive"),
-    Column("stock", BigInteger, nullable=False),
-    CheckConstraint("stock >= 0", name="items_stock_not_negative"),
     Column("fulfilment", String, nullable=False),
+    Column("scarce", String, nullable=False),
 )
-
-puts = Table(
-    "puts",
-    metadata,
-    Column("message_id", Uuid, primary_key=True),
-    Column("put_at", DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp()),
-)
-"""Every message that put an item, for ever: come again, when the inbox has forgotten it, it would undo later ones."""
 
 orders = Table(
     "orders",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Contract
-from contracts.queries import CatalogView, ItemView, ListCatalog, OrderView, Query, ShowOrder
+from contracts.queries import CatalogView, ItemView, ListCatalog, OrderView, Query, ShowItem, ShowOrder
 from messaging.domain import Answerer
+from messaging.pending_views import pending, pending_gauges
+from order_service.stock import free
+from order_service.store import keeper
 from order_service.tables import items, orders
 
 
@@ -32,20 +35,67 @@ async def show_order(connection: AsyncConnection, query: Query) -> Contract | No
     )
 
 
+class Views:
+    """Answers questions about items from what is kept."""
+
+    def __init__(self) -> None:
+        self._keeper = keeper()
+
+    async def show_item(self, connection: AsyncConnection, query: Query) -> Contract | None:
+        """The item as of now: deadlines that have passed have had their effect."""
+        assert isinstance(query, ShowItem)
+        row = (await connection.execute(select(items).where(items.c.item == query.item))).first()
+        if row is None:
+            return None
+        now = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
+        entity = (await self._keeper.load(connection, {(query.item, None)}, lock=False)).at[query.item]
+        entity.pass_time(now)
+        pieces, bounds = free(entity), entity.bounds
+        return ItemView(
+            item=row.item,
+            price=row.price,
+            stock=pieces,
+            possible=bounds[1] if bounds else pieces,
+            fulfilment=row.fulfilment,
+            scarce=row.scarce,
+            pending=pending(entity),
+            pending_count=len(entity),
+        )
+
+
 async def list_catalog(connection: AsyncConnection, query: Query) -> Contract:
     """The catalog by name, from after the one named."""
     assert isinstance(query, ListCatalog)
-    wanted = select(items).where(items.c.item > query.after_item).order_by(items.c.item).limit(500)
-    rows = await connection.execute(wanted)
+    rows = await connection.execute(_CATALOG, {"after": query.after_item})
     return CatalogView(
         items=tuple(
-            ItemView(item=row.item, price=row.price, stock=row.stock, fulfilment=row.fulfilment) for row in rows
+            ItemView(
+                item=row.item,
+                price=row.price,
+                stock=row.free,
+                possible=row.possible,
+                fulfilment=row.fulfilment,
+                scarce=row.scarce,
+                pending_count=row.pending,
+            )
+            for row in rows
         )
     )
 
 
+_CATALOG = text(
+    "SELECT item, price, fulfilment, scarce, pieces + settled - reserved AS free, pieces + settled AS possible, pending"
+    " FROM (SELECT * FROM items WHERE item > :after ORDER BY item LIMIT 500) AS items JOIN stock USING (item)"
+    " LEFT JOIN LATERAL (SELECT count(*) AS pending,"
+    " CAST(coalesce(sum(CASE state WHEN 'restocked' THEN size WHEN 'captured' THEN -size END), 0) AS bigint) AS settled,"
+    " CAST(coalesce(sum(size) FILTER (WHERE state = 'reserved'), 0) AS bigint) AS reserved"
+    " FROM operations WHERE operations.item = items.item AND operations.pending) AS counted ON true ORDER BY item"
+)
+"""What `show_item` tells, for many items at once: a list does not load what is pending on each of them."""
+
+
 async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
-    """Orders that have not ended, by state, and how long the oldest has been open."""
+    """Orders that have not ended, by state, how long the oldest has been open, and what is pending on items."""
     rows = await connection.execute(
         text(
             "SELECT state, count(*) AS orders, extract(epoch FROM clock_timestamp() - min(placed_at)) AS oldest_s"
@@ -54,7 +104,10 @@ async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
     )
     found = {row.state: (row.orders, float(row.oldest_s)) for row in rows}
     figures = {f"orders_{state}": float(found.get(state, (0, 0.0))[0]) for state in ("placed", "reserved", "confirmed")}
-    return {**figures, "orders_open_oldest_seconds": max((age for _, age in found.values()), default=0.0)}
+    oldest = max((age for _, age in found.values()), default=0.0)
+    return {**figures, "orders_open_oldest_seconds": oldest, **await pending_gauges(connection)}
 
 
-ANSWERS: Mapping[type[Query], Answerer] = {ShowOrder: show_order, ListCatalog: list_catalog}
+def answers() -> Mapping[type[Query], Answerer]:
+    """What is answered by which."""
+    return {ShowOrder: show_order, ShowItem: Views().show_item, ListCatalog: list_catalog}
