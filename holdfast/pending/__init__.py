@@ -3,7 +3,6 @@ still end; until then it waits. Standard library only; no input or output, no cl
 """
 
 from holdfast.pending.entity import Entity, Wait, waits
-from holdfast.pending.kind import Kind, NumberKind, Refused
-from holdfast.pending.operation import Line, Operation, Outcome
+from holdfast.pending.operation import Kind, Line, NumberKind, Operation, Outcome, Refused
 
 __all__ = ["Entity", "Kind", "Line", "NumberKind", "Operation", "Outcome", "Refused", "Wait", "waits"]

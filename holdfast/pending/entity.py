@@ -6,11 +6,11 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Any, Generic
 
-from holdfast.pending.kind import State
 from holdfast.pending.log import Log, exact_sets, walk
-from holdfast.pending.operation import Operation, Outcome
+from holdfast.pending.operation import Operation, Outcome, State
 
 OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reserved": "deadline_passed"}
 """Why an operation ends at its deadline, by its status till then."""
@@ -19,24 +19,22 @@ OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reser
 class Entity(Generic[State]):
     """The state before the first open operation, the log from there on, and operations that have not joined it yet.
 
-    Each transition lets every deadline up to `now` have its effect first. It returns what it did; where it raises
+    Each transition lets every deadline up to `now` have its effect first, and returns what it did. Where it raises
     `ValueError`, or `KeyError` for an unknown id, it has done nothing. `places`, `lines`: how many places were given,
-    and operations left the log, so far. `past`: settled operations, as far as they are known here; what leaves the log
-    is added.
+    and operations left the log. `past`: settled operations, as far as they are known here.
     """
 
     def __init__(self, state: State, places: int = 0, lines: int = 0, pending: Iterable[Operation[State]] = ()) -> None:
-        self.places, self.lines = places, lines
+        self.places, self.lines, self._log = places, lines, Log(state)
         self.past: dict[Hashable, Operation[State]] = {}
-        self._log: Log[State] = Log(state)
         self._outside: dict[Hashable, Operation[State]] = {}
         self._deadlines: list[tuple[datetime, int, Hashable]] = []
-        for operation in sorted(pending, key=lambda each: each.place):
+        for operation in sorted(pending, key=attrgetter("place")):
+            self._note_deadline(operation)
             if operation.status == "outside":
                 self._outside[operation.id] = operation
             else:
-                self._log.append(operation)
-            self._note_deadline(operation)
+                self._log.put(operation)
 
     @property
     def state(self) -> State:
@@ -47,13 +45,12 @@ class Entity(Generic[State]):
     def bounds(self) -> tuple[int, int] | None:
         """The least and the greatest number possible behind the whole log, or bounds where they are too many to try."""
         hull = self._log.hull_behind(len(self._log.runs) - 1)
+        states: Any = None
         if isinstance(self.state, int) and not (hull and hull.is_reached):
-            states: Any = next((states for each, states in exact_sets(self._log) if each is None), None)
-            return (min(states), max(states)) if states else hull and (hull.least, hull.greatest)
-        return hull and (hull.least, hull.greatest)
+            states = next((states for each, states in exact_sets(self._log) if each is None), None)
+        return (min(states), max(states)) if states else hull and (hull.least, hull.greatest)
 
     def __len__(self) -> int:
-        """How many operations are pending."""
         return len(self._log.operations) + len(self._outside)
 
     def __iter__(self) -> Iterator[Operation[State]]:
@@ -68,9 +65,9 @@ class Entity(Generic[State]):
 
     def arrive(self, operation: Operation[State], now: datetime) -> Outcome[State]:
         """A new operation arrives, and joins the log as soon as all that it names have."""
-        if operation.kind is None or (operation.after and operation.join_by is None):
-            raise ValueError(f"{operation.id}: it needs a kind, and with `after` a time by which it joins")
-        outcome = self._pass_time_for(operation, now)
+        if operation.kind is None or (operation.after and operation.join_by is None) or self.find(operation.id):
+            raise ValueError(f"{operation.id}: it is not new, has no kind, or has `after` and no time to join by")
+        outcome = self.pass_time(now)
         self.places += 1
         self._outside[operation.id] = replace(operation, place=self.places)
         self._join(outcome)
@@ -80,7 +77,9 @@ class Entity(Generic[State]):
 
     def refuse(self, operation: Operation[State], now: datetime, reason: str) -> Outcome[State]:
         """A new operation is refused before it arrives, for a reason that is not in the state."""
-        outcome = self._pass_time_for(operation, now)
+        if self.find(operation.id):
+            raise ValueError(f"{operation.id}: it is not new")
+        outcome = self.pass_time(now)
         self._settle(operation, outcome, how="withdrawn", reason=reason)
         return outcome
 
@@ -89,32 +88,21 @@ class Entity(Generic[State]):
         known = self.find(operation_id)
         if known is None:
             raise KeyError(operation_id)
-        reserved = known.kind is not None and known.status == "reserved"
-        if known.kind and reserved and not 0 <= end < len(known.kind.ends(self.state, known.answer)):
+        if known.status != "reserved" or known.kind is None:
+            return self.pass_time(now)  # Even if that makes it a reservation: nobody knows its ends yet.
+        if not 0 <= end < len(known.kind.ends(self.state, known.answer)):
             raise ValueError(f"{operation_id}: it has no end {end}")
-        outcome = self.pass_time(now)
-        # Not one that is reserved only now that time has passed: nobody knows its ends yet.
-        if reserved and self.find(operation_id) is known:
-            self._settle(known, outcome, how="captured", end=end, note=note or known.note)
-        return outcome
+        return self._end(operation_id, now, note, how="captured", end=end)
 
     def release(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
         """A reservation is given up. Others stay as they are."""
-        outcome = self.pass_time(now)
-        known = self.find(operation_id)
-        if known and known.status == "reserved":
-            self._settle(known, outcome, how="released", end=-1, reason=reason, note=note or known.note)
-        return outcome
+        return self._end(operation_id, now, note, how="released", end=-1, reason=reason)
 
     def withdraw(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
         """An unanswered operation ends without effect, unless it is irrevocable and has joined. One that has not
-        arrived is past from now on, so that it cannot arrive. Others stay as they are.
+        arrived is past from now on, and cannot arrive. Others stay as they are.
         """
-        outcome = self.pass_time(now)
-        known = self.find(operation_id) or Operation(operation_id, None)
-        if known.status == "outside" or (known.status == "waiting" and known.is_revocable):
-            self._settle(known, outcome, how="withdrawn", reason=reason, note=note or known.note)
-        return outcome
+        return self._end(operation_id, now, note, how="withdrawn", reason=reason)
 
     def pass_time(self, now: datetime) -> Outcome[State]:
         """Let every deadline up to `now` have its effect, in the order of the deadlines."""
@@ -127,14 +115,17 @@ class Entity(Generic[State]):
                 self._settle(due, outcome, how=how, end=end, reason=OVERDUE[due.status])
         return outcome
 
-    def _pass_time_for(self, operation: Operation[State], now: datetime) -> Outcome[State]:
-        if self.find(operation.id):
-            raise ValueError(f"{operation.id}: it has arrived before")
-        return self.pass_time(now)
+    def _end(self, operation_id: Hashable, now: datetime, note: Any, **ended: Any) -> Outcome[State]:
+        outcome = self.pass_time(now)
+        known = self.find(operation_id) or Operation(operation_id, None)
+        unanswered = known.status == "outside" or (known.status == "waiting" and known.is_revocable)
+        if unanswered if ended["how"] == "withdrawn" else known.status == "reserved":
+            self._settle(known, outcome, note=note or known.note, **ended)
+        return outcome
 
     def _settle(self, operation: Operation[State], outcome: Outcome[State], **ended: Any) -> None:
         settled = replace(operation, status="settled", **ended)
-        outcome.changed.append(settled)
+        self._tell(settled, outcome)
         if settled.id in self._log.operations:
             self._walk(self._log.put(settled) + 1, outcome)
         else:
@@ -149,7 +140,7 @@ class Entity(Generic[State]):
             # Places ascend along the log: whoever joins after a later arrival gets a new one.
             self.places += ready.place != self.places
             joined = replace(ready, place=self.places, after=(), status="waiting")
-            self._log.append(joined)
+            self._log.put(joined)
             if not self._walk(len(self._log.runs) - 1, outcome):
                 self._tell(joined, outcome)
         for each in self._outside.values():
@@ -206,5 +197,5 @@ def waits(entity: Entity[State], ahead_max: int) -> Iterator[Wait[State]]:
         yield Wait(operation, position, tuple(ahead[:ahead_max]), answered)
         if operation.is_open:
             ahead.append(operation.id)
-            settled = operation.settle_by if operation.status == "reserved" or operation.settle_by else answered
+            settled = operation.settle_by or (answered if operation.status == "waiting" else None)
             latest = latest and settled and max(latest, settled)

@@ -7,10 +7,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from typing import Generic, NamedTuple
+from typing import Any, Generic, NamedTuple
 
-from holdfast.pending.kind import Refused, State
-from holdfast.pending.operation import Line, Operation
+from holdfast.pending.operation import Line, Operation, Refused, State
 
 VISITED_MAX = 16_384
 """States that one walk looks at in exact sets. Beyond it the hull alone decides, which is late and never wrong."""
@@ -24,7 +23,7 @@ def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
     while start < len(log.runs):
         # Front to back: each sees the newest answers of all in front of it. It sees nothing of what came later, so it
         # waits only for what came before, and each of those has an end.
-        hull, waiting = log.hull_behind(start - 1), log.head(start)
+        hull, waiting = log.hull_behind(start - 1), log.operations[log.runs[start].head]
         answers = possible_answers(waiting, hull, exact)
         if len(answers) == 1:
             # However the open operations end, the one-at-a-time program gives this answer. Run `start` is now the next.
@@ -43,19 +42,19 @@ def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
 
 
 def possible_answers(
-    waiting: Operation[State], hull: Hull | None, exact: Iterator[tuple[Hashable, set[State]]]
-) -> set[Hashable]:
+    waiting: Operation[Any], hull: Hull | None, exact: Iterator[tuple[Hashable, set[Any]]]
+) -> set[Any]:
     """What the possible states answer. Where they are too many, what both ends of the hull do; empty without one."""
-    kind, answers = waiting.kind, set[Hashable]()
-    assert kind is not None
-    if hull and kind.hull(hull.least, hull.greatest):
+    assert waiting.kind is not None
+    answers: set[Any] = set()
+    if hull and waiting.kind.hull(hull.least, hull.greatest):
         # The kind claims that what both ends answer, all between answer. If both ends are possible states themselves,
         # two answers are possible, too.
-        answers = {kind.answer(hull.least), kind.answer(hull.greatest)}  # type: ignore[arg-type]
+        answers = {waiting.kind.answer(hull.least), waiting.kind.answer(hull.greatest)}
         if len(answers) == 1 or hull.is_reached:
             return answers
-    states = next((states for operation_id, states in exact if operation_id == waiting.id), set[State]())
-    return {kind.answer(state) for state in states} or answers
+    states = next((states for operation_id, states in exact if operation_id == waiting.id), ())
+    return {waiting.kind.answer(state) for state in states} or answers
 
 
 def exact_sets(log: Log[State]) -> Iterator[tuple[Hashable, set[State]]]:
@@ -63,8 +62,7 @@ def exact_sets(log: Log[State]) -> Iterator[tuple[Hashable, set[State]]]:
     states, visited = {log.state}, 0
     for operation_id in list(log.operations):
         yield operation_id, states
-        # Looked up only now: it may have been answered since.
-        states = log.operations[operation_id].possible(states)
+        states = log.operations[operation_id].possible(states)  # As it is now: it may have been answered since.
         visited += len(states)
         if visited > VISITED_MAX:
             return
@@ -78,22 +76,11 @@ class Hull(NamedTuple):
     greatest: int
     is_reached: bool = True
 
-    def behind(self, waiting: Operation[State]) -> Hull | None:
-        """The hull behind a waiting operation; None where its kind makes no claim."""
-        bounds = waiting.kind and waiting.kind.hull(self.least, self.greatest)
-        if not bounds:
-            return None
-        least, greatest = bounds
-        if waiting.is_revocable:
-            least, greatest = min(least, self.least), max(greatest, self.greatest)
-        reached = waiting.possible((self.least, self.greatest)) if self.is_reached else ()  # type: ignore[arg-type]
-        return Hull(least, greatest, least in reached and greatest in reached)
-
 
 @dataclass(slots=True)
 class Run:
-    """A stretch of the log: its head, which is a waiting operation (none in the first run), and the answered ones up to
-    the next. `before`: the hull in front of it. The others: sums of `Operation.adds` over the answered ones.
+    """A stretch of the log: its head, a waiting operation (none in the first), and the answered ones up to the next.
+    `before`: the hull in front of it. `least`, `greatest`: what its answered operations may add, together.
     """
 
     head: Hashable = None
@@ -101,73 +88,68 @@ class Run:
     before: Hull | None = None
     least: int = 0
     greatest: int = 0
-    unknown: int = 0
 
-    def add(self, adds: tuple[int, int, int], sign: int = 1) -> None:
-        """Put what an operation adds into the sums, or take it out (`sign` -1)."""
-        least, greatest, unknown = adds
-        self.least, self.greatest = self.least + sign * least, self.greatest + sign * greatest
-        self.unknown += sign * unknown
+    def add(self, least: int, greatest: int) -> None:
+        self.least, self.greatest = self.least + least, self.greatest + greatest
 
 
 class Log(Generic[State]):
-    """The operations from the first open one on; `state`: everything before it. Their places ascend. A walk looks at
-    the heads of the runs, and passes over what is in flight by its sums, so that the number in flight costs nothing.
+    """The operations from the first open one on, by their places; `state`: everything before it. A walk looks at the
+    heads of the runs, and passes over what is in flight by its sums, so that the number in flight costs nothing.
     """
 
     def __init__(self, state: State) -> None:
-        self.state = state
+        self.state, self.runs = state, [Run()]
         self.operations: OrderedDict[Hashable, Operation[State]] = OrderedDict()
-        self.runs = [Run()]
-
-    def head(self, index: int) -> Operation[State]:
-        """The waiting operation with which the run begins."""
-        return self.operations[self.runs[index].head]
+        self._is_summed = isinstance(state, int)
 
     def hull_behind(self, index: int) -> Hull | None:
         """The hull behind a run; None if the state is no number, or a kind in front makes no claim."""
         run = self.runs[index]
-        hull = run.before and run.before.behind(self.head(index))
-        if index == 0 and isinstance(self.state, int):
-            hull = Hull(self.state, self.state)
-        if not hull or run.unknown:
+        hull = Hull(self.state, self.state) if index == 0 and isinstance(self.state, int) else run.before
+        if not (hull and self._is_summed):
             return None
-        return Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
-
-    def append(self, operation: Operation[State]) -> None:
-        """Put an operation at the end."""
-        if operation.status == "waiting":
-            self.runs.append(Run(operation.id, operation.place, self.hull_behind(len(self.runs) - 1)))
-        else:
-            self.runs[-1].add(operation.adds())
-        self.operations[operation.id] = operation
+        least, greatest, is_reached = hull
+        if index:
+            head: Operation[Any] = self.operations[run.head]
+            bounds = head.kind and head.kind.hull(least, greatest)
+            if not bounds:
+                return None
+            reached = head.possible((least, greatest)) if is_reached else ()
+            least, greatest = (min(bounds[0], least), max(bounds[1], greatest)) if head.is_revocable else bounds
+            is_reached = least in reached and greatest in reached
+        return Hull(least + run.least, greatest + run.greatest, is_reached)
 
     def put(self, operation: Operation[State]) -> int:
-        """Replace an operation of the log by itself as it is now. Returns the index of its run."""
+        """Put a new operation at the end, or one that is in the log as it is now. Returns the index of its run."""
         index = bisect_right(self.runs, operation.place, key=attrgetter("place")) - 1
-        previous, self.operations[operation.id] = self.operations[operation.id], operation
+        previous, self.operations[operation.id] = self.operations.get(operation.id), operation
         if operation.status == "waiting":
+            if not previous:
+                self.runs.append(Run(operation.id, operation.place, self.hull_behind(index)))
             return index
-        if previous.status == "waiting":
-            # No head any more: the run becomes part of the one before.
-            run = self.runs.pop(index)
+        if previous and previous.status == "waiting":
+            # A head no more: its run becomes part of the one in front.
+            ended = self.runs.pop(index)
             index -= 1
-            self.runs[index].add((run.least, run.greatest, run.unknown))
-        else:
-            self.runs[index].add(previous.adds(), -1)
-        self.runs[index].add(operation.adds())
+            self.runs[index].add(ended.least, ended.greatest)
+        elif previous:
+            self._count(index, previous, -1)
+        self._count(index, operation, 1)
         return index
 
     def fold(self, number: int) -> Iterator[Line[State]]:
-        """Move the settled front into the state; `number` is that of the last line so far."""
-        unknown = self.runs[0].unknown
+        """Move the settled front into the state. `number`: that of the last line so far."""
         while self.operations and not (first := next(iter(self.operations.values()))).is_open:
             del self.operations[first.id]
-            self.runs[0].add(first.adds(), -1)
+            self._count(0, first, -1)
             before, number = self.state, number + 1
             (self.state,) = first.possible((before,))
             yield Line(number, first, before, self.state)
-        if unknown > self.runs[0].unknown:
-            # What it did to the state is known now, so there may be hulls where there were none.
-            for index in range(1, len(self.runs)):
-                self.runs[index].before = self.hull_behind(index - 1)
+
+    def _count(self, index: int, answered: Operation[State], sign: int) -> None:
+        adds = answered.adds()
+        if adds is None:
+            self._is_summed = False  # From here on the exact set answers.
+        else:
+            self.runs[index].add(sign * adds[0], sign * adds[1])

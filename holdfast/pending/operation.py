@@ -1,30 +1,84 @@
-"""An operation of an entity, and what a transition reports."""
+"""Operations: their kinds, how they stand, and what a transition reports of them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, Generic, Literal
+from typing import Any, Generic, Literal, TypeVar
 
-from holdfast.pending.kind import Kind, Refused, State
-
+State = TypeVar("State", bound=Hashable)
 Status = Literal["outside", "waiting", "reserved", "settled"]
 How = Literal["answered", "captured", "released", "expired", "withdrawn"]
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that says no: the operation leaves the state as it is. `reason`: why, in a word for programs."""
+
+    reason: str
+
+
+class Kind(ABC, Generic[State]):
+    """One kind of operation. An instance is immutable and holds what the command said, such as a size."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def answer(self, state: State) -> Hashable:
+        """What one program, executing one operation at a time, answers on this state."""
+
+    @abstractmethod
+    def ends(self, state: State, answer: Any) -> tuple[State, ...]:
+        """The states in which it may leave the entity with this answer, which is not `Refused`: one, if that is final;
+        for a reservation captured, captured in part, released last. Their number depends on the answer alone.
+        """
+
+    def adds(self, answer: Any) -> tuple[int, ...] | None:
+        """What it may add to a number, in the order of `ends`; None where that depends on the state."""
+        return None
+
+    def hull(self, least: Any, greatest: Any) -> tuple[Any, Any] | None:
+        """Bounds of the states behind it while it waits, for all states from `least` to `greatest` before it.
+        None: it makes no claim, and is answered from the exact set, as are all behind it while it waits.
+        """
+        return None
+
+
+class NumberKind(Kind[int]):
+    """A kind that adds to a number, or takes from it, an amount that its answer tells.
+
+    It claims to be monotone: if two states get the same answer, all between them do; if neither is refused, none
+    between is; and what it adds at any state lies between what it adds at those two. Try that with a test.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def adds(self, answer: Any) -> tuple[int, ...]:
+        """The amounts that it may add to the state with this answer: captured first, released (0) last."""
+
+    def ends(self, state: int, answer: Any) -> tuple[int, ...]:
+        return tuple(state + amount for amount in self.adds(answer))
+
+    def hull(self, least: int, greatest: int) -> tuple[int, int] | None:
+        answers = (self.answer(least), self.answer(greatest))
+        amounts = [amount for each in answers for amount in ((0,) if isinstance(each, Refused) else self.adds(each))]
+        return least + min(amounts), greatest + max(amounts)
+
+
+@dataclass(frozen=True, slots=True)
 class Operation(Generic[State]):
-    """One operation, as it is now. Whoever sends it says:
+    """One operation, as it is now. Times are those of one clock. Whoever sends it says:
 
-    `kind`: None for one that was withdrawn before it arrived. `after`: operations of the entity that must join the log
-    first and have not. `join_by`: it is refused if they have not joined by then. `answer_by`: it is withdrawn if it is
-    unanswered by then; None: it is irrevocable once it has joined. `settle_by`: its reservation is released if it is
-    unsettled by then; None: only its owner settles it. Times are those of one clock. `note`: the caller's own.
+    `kind`: None for one that was withdrawn before it arrived. `after`: those that must join the log first and have not.
+    `join_by`: refused if they have not by then. `answer_by`: withdrawn if unanswered by then; None: irrevocable once it
+    has joined. `settle_by`: released if unsettled by then; None: only its owner settles it. `note`: the caller's own.
 
-    `place`: the order of the log, and that of arrival outside. `status`: `outside` until it joins, `waiting` in the
-    log, `reserved` if its answer leaves it several ends, `settled`. `accepted`: it waits, and is certain not to be
-    refused. `end`: the index of the end that it took (-1: released); None: no effect. `reason`: why it had none.
+    `place`: the order of the log, and of arrival outside. `status`: `outside` until it joins, `waiting` in the log,
+    `reserved` if its answer leaves it several ends, `settled`. `accepted`: it waits, and is certain not to be refused.
+    `end`: the index of the end that it took (-1: released); None: no effect. `reason`: why it had none.
     """
 
     id: Hashable
@@ -67,31 +121,25 @@ class Operation(Generic[State]):
 
     def possible(self, states: Iterable[State]) -> set[State]:
         """The states that are possible behind it, given those before it."""
-        kind, answer, end = self.kind, self.answer, self.end
-        if kind is None or (self.status == "settled" and end is None):
+        if self.kind is None or (self.status == "settled" and self.end is None):
             return set(states)
-        if end is not None:
-            return {kind.ends(state, answer)[end] for state in states}
-        if self.status == "reserved":
-            return {each for state in states for each in kind.ends(state, answer)}
         behind: set[State] = set()
         for state in states:
-            told = kind.answer(state)
-            behind.update((state,) if isinstance(told, Refused) else kind.ends(state, told))
-            if self.is_revocable:
+            answer = self.kind.answer(state) if self.status == "waiting" else self.answer
+            ends = (state,) if isinstance(answer, Refused) else self.kind.ends(state, answer)
+            behind.update(ends if self.end is None else (ends[self.end],))
+            if self.status == "waiting" and self.is_revocable:
                 behind.add(state)
         return behind
 
-    def adds(self) -> tuple[int, int, int]:
-        """Once answered: the least and the most that it may add, and 0; or 1 where that depends on the state."""
-        if self.kind is None or (self.status == "settled" and self.end is None):
-            return 0, 0, 0
+    def adds(self) -> tuple[int, int] | None:
+        """The least and the most that it may add, once answered; None where that depends on the state."""
+        if self.kind is None or self.status == "waiting" or (self.status == "settled" and self.end is None):
+            return 0, 0
         amounts = self.kind.adds(self.answer)
-        if amounts is None:
-            return 0, 0, 1
-        if self.end is not None:
-            return amounts[self.end], amounts[self.end], 0
-        return min(amounts), max(amounts), 0
+        if amounts and self.end is not None:
+            amounts = (amounts[self.end],)
+        return (min(amounts), max(amounts)) if amounts else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +155,7 @@ class Line(Generic[State]):
 @dataclass(slots=True)
 class Outcome(Generic[State]):
     """What a transition did, in order. `changed`: each operation that begins to wait, is accepted, answered or settled,
-    as it was then, once for each of these. `named`: those still outside, for fewer than before. `folded`: those that
-    left the log.
+    as it was then. `named`: those still outside, for fewer than before. `folded`: those that left the log.
     """
 
     changed: list[Operation[State]] = field(default_factory=list)
