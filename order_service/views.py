@@ -87,7 +87,8 @@ _CATALOG = text(
     "SELECT item, price, fulfilment, scarce, pieces + settled - reserved AS free, pieces + settled AS possible, pending"
     " FROM (SELECT * FROM items WHERE item > :after ORDER BY item LIMIT 500) AS items JOIN stock USING (item)"
     " LEFT JOIN LATERAL (SELECT count(*) AS pending,"
-    " CAST(coalesce(sum(CASE state WHEN 'restocked' THEN size WHEN 'captured' THEN -size END), 0) AS bigint) AS settled,"
+    " CAST(coalesce(sum(CASE state WHEN 'restocked' THEN size WHEN 'captured' THEN -size END), 0) AS bigint)"
+    " AS settled,"
     " CAST(coalesce(sum(size) FILTER (WHERE state = 'reserved'), 0) AS bigint) AS reserved"
     " FROM operations WHERE operations.item = items.item AND operations.pending) AS counted ON true ORDER BY item"
 )
