@@ -8,7 +8,13 @@ from datetime import datetime
 from uuid import UUID
 
 from client.audit_oracle import ORACLE, REFUSALS, UNITS, Row
-from client.audit_pending import deadline_findings, outside_findings, pending_findings
+from client.audit_pending import (
+    deadline_findings,
+    may_be_refused_at_once,
+    outside_findings,
+    pending_findings,
+    was_uncertain,
+)
 from client.audit_rows import OPEN, Entities, EntityRow, Finding, LineRow, OperationRow, named
 
 WITHDRAWALS: Mapping[tuple[str, str], frozenset[str]] = {
@@ -58,7 +64,7 @@ def _replay(of: str, row: EntityRow, lines: Sequence[LineRow], operations: Opera
         if oracle is None or oracle.of != of:
             yield Finding(entity, f"kind of {line}", f"a kind that acts on an {of}", line.kind)
         else:
-            yield from _answer(entity, line, oracle, state, operations.get(line.operation_id))
+            yield from _answer(state, lines, number - 1, oracle, operations.get(line.operation_id))
             answer = oracle.answer(state, line.size)
             added = oracle.adds * (answer or 0) if line.state == oracle.done else 0
             if line.after != state + added:
@@ -72,15 +78,21 @@ def _replay(of: str, row: EntityRow, lines: Sequence[LineRow], operations: Opera
         yield Finding(entity, "ledger lines", str(row.lines), str(len(lines)))
 
 
-def _answer(entity: str, line: LineRow, oracle: Row, state: int, operation: OperationRow | None) -> Iterator[Finding]:
+def _answer(
+    state: int, lines: Sequence[LineRow], index: int, oracle: Row, operation: OperationRow | None
+) -> Iterator[Finding]:
     """Whether one program can have given this answer on this state, or somebody can have withdrawn the operation."""
-    told = oracle.answer(state, line.size)
+    line = lines[index]
+    told, entity = oracle.answer(state, line.size), named(oracle.of, line.key)
     words = oracle.words if told is not None else (f"refused ({oracle.refusal})",)
     what, expected = f"answer of {line} on {state} {UNITS[oracle.of]}", " or ".join(words)
     if line.state != "refused":
         if line.state not in words:
             yield Finding(entity, what, expected, line.state)
     elif line.reason in REFUSALS or not line.reason:
+        at_once = operation and may_be_refused_at_once(oracle, operation)
+        if at_once and operation and was_uncertain(lines, index, operation.arrived_at):
+            return
         if told is not None or line.reason != oracle.refusal:
             yield Finding(entity, what, expected, f"refused ({line.reason or 'for no reason'})")
     else:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from client.audit_oracle import ORACLE, REFUSALS, UNITS, Row
-from client.audit_rows import OPEN, UNANSWERED, Entities, EntityRow, Finding, OperationRow, named
+from client.audit_rows import OPEN, UNANSWERED, Entities, EntityRow, Finding, LineRow, OperationRow, named
 
 OVERDUE_S = 60.0
 """How long after its deadline an operation may be open, and how long a saga may be open while its operation is not."""
@@ -31,7 +31,7 @@ _DEADLINES: Mapping[str, str] = {
 
 
 @dataclass
-class _Possible:
+class Possible:
     """The states that are possible at a place in the log. `is_all`: there are no others."""
 
     states: set[int]
@@ -59,7 +59,7 @@ def pending_findings(of: str, row: EntityRow, pending: Sequence[OperationRow]) -
     log = sorted((each for each in pending if each.state != "outside"), key=lambda each: each.place)
     if log and log[0].state not in OPEN:
         yield Finding(entity, f"first pending operation, {log[0]}", "open, or a line of the ledger", log[0].state)
-    possible = _Possible({row.state})
+    possible = Possible({row.state})
     for operation in log:
         oracle = ORACLE.get(operation.kind or "")
         if oracle is None or oracle.of != of or operation.size is None:
@@ -74,7 +74,7 @@ def pending_findings(of: str, row: EntityRow, pending: Sequence[OperationRow]) -
             possible.states = {max(state, 0) for state in possible.states}
 
 
-def _waiting(entity: str, operation: OperationRow, oracle: Row, possible: _Possible) -> Iterator[Finding]:
+def _waiting(entity: str, operation: OperationRow, oracle: Row, possible: Possible) -> Iterator[Finding]:
     """It waits only while possible states differ in their answers, and is accepted when nothing can refuse it."""
     answers = {_told(oracle, state, operation) for state in possible.states}
     what = f"answer of {operation} on {possible} {UNITS[oracle.of]}"
@@ -88,12 +88,11 @@ def _waiting(entity: str, operation: OperationRow, oracle: Row, possible: _Possi
         yield Finding(entity, what, "accepted, since nothing refuses or withdraws it", "waiting")
     behind = set(possible.states) if operation.answer_by else set()
     for state in possible.states:
-        answer = _told(oracle, state, operation)
-        behind.update((state,) if answer is None else oracle.behind(state, answer))
+        behind.update(_behind(oracle, state, operation.size or 0))
     possible.move(behind)
 
 
-def _answered(entity: str, operation: OperationRow, oracle: Row, possible: _Possible) -> Iterator[Finding]:
+def _answered(entity: str, operation: OperationRow, oracle: Row, possible: Possible) -> Iterator[Finding]:
     """Every possible state gives the answer that was given: as it was then, and all the more as it is now."""
     what = f"answer of {operation} on {possible} {UNITS[oracle.of]}"
     if operation.state == "refused":
@@ -114,15 +113,37 @@ def _answered(entity: str, operation: OperationRow, oracle: Row, possible: _Poss
         possible.move({state + operation.delta for state in possible.states})
 
 
-def _refused(entity: str, operation: OperationRow, oracle: Row, possible: _Possible) -> Iterator[Finding]:
+def _refused(entity: str, operation: OperationRow, oracle: Row, possible: Possible) -> Iterator[Finding]:
     """Every possible state refuses it, or somebody could withdraw it."""
     told = {_told(oracle, state, operation) for state in possible.states}
     what, found = f"answer of {operation} on {possible} {UNITS[oracle.of]}", f"refused ({operation.reason})"
     if operation.reason in REFUSALS or not operation.reason:
+        # What was refused rather than let wait is judged in the ledger, by what was possible then.
+        if may_be_refused_at_once(oracle, operation):
+            return
         if told != {None} or operation.reason != oracle.refusal:
             yield Finding(entity, what, " or ".join(_said(oracle, each) for each in told), found)
     elif operation.answer_by is None:
         yield Finding(entity, f"{what}, which nothing can withdraw", "no withdrawal", found)
+
+
+def may_be_refused_at_once(oracle: Row, operation: OperationRow) -> bool:
+    """Whether it may have been refused for want of what others might have given back: items and codes can be scarce."""
+    return oracle.of in ("item", "code") and operation.reason == oracle.refusal and operation.answer_by is not None
+
+
+def was_uncertain(lines: Sequence[LineRow], index: int, arrived_at: datetime) -> bool:
+    """Whether a state that was possible when the operation of this line arrived refuses it. The lines before it that
+    had not been written by then may all have been open.
+    """
+    first = index
+    while first and lines[first - 1].at >= arrived_at:
+        first -= 1
+    possible = Possible({lines[first].before})
+    for line in lines[first:index]:
+        if oracle := ORACLE.get(line.kind):
+            possible.move({end for state in possible.states for end in _behind(oracle, state, line.size)})
+    return any(ORACLE[lines[index].kind].answer(state, lines[index].size) is None for state in possible.states)
 
 
 def outside_findings(entity: str, operations: Mapping[UUID, OperationRow]) -> Iterator[Finding]:
@@ -159,6 +180,12 @@ def is_overdue(operation: OperationRow, now: datetime) -> bool:
 def open_ids(kept: Entities) -> set[UUID]:
     """The operations that have not ended."""
     return {operation.operation_id for operation in kept.operations if operation.state in OPEN}
+
+
+def _behind(oracle: Row, state: int, size: int) -> tuple[int, ...]:
+    """The states in which an operation may leave an entity that was in this one."""
+    answer = oracle.answer(state, size)
+    return (state,) if answer is None else oracle.behind(state, answer)
 
 
 def _told(oracle: Row, state: int, operation: OperationRow) -> int | None:

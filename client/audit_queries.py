@@ -36,11 +36,11 @@ async def entities(connection: Connection, of: str) -> Entities:
     rows = f'SELECT "{key}", "{state}", places, lines FROM {table}'  # noqa: S608
     operations = (
         f'SELECT "{key}", operation_id, pending, place, kind, size, state, after, join_by, answer_by, settle_by,'  # noqa: S608
-        " deadline, answer, reason, asked_by FROM operations"
+        " deadline, answer, reason, asked_by, arrived_at FROM operations"
     )
     ledger = (
-        f'SELECT "{key}", seq, operation_id, kind, size, state, reason, asked_by, "{state}_before", "{state}_after"'  # noqa: S608
-        f' FROM ledger ORDER BY "{key}", seq'
+        f'SELECT "{key}", seq, operation_id, kind, size, state, reason, asked_by, "{state}_before", "{state}_after",'  # noqa: S608
+        f' at FROM ledger ORDER BY "{key}", seq'
     )
     found = await _rows(connection, EntityRow, rows)
     pending_and_past = await _rows(connection, OperationRow, operations)

@@ -8,11 +8,10 @@ from uuid import UUID
 
 from client.audit_oracle import ORACLE
 
+NEVER = datetime.min.replace(tzinfo=UTC)
 UNANSWERED = ("outside", "waiting", "accepted")
 OPEN = (*UNANSWERED, "reserved")
 """How an operation stands that has not ended."""
-
-NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +56,7 @@ class OperationRow:
     answer: int | None = None
     reason: str | None = None
     asked_by: str = ""
+    arrived_at: datetime = NEVER
 
     @property
     def delta(self) -> int:
@@ -82,6 +82,7 @@ class LineRow:
     asked_by: str
     before: int
     after: int
+    at: datetime = NEVER
 
     def __str__(self) -> str:
         return f"{self.kind} {self.size} (line {self.seq}, operation {self.operation_id})"

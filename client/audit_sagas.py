@@ -66,14 +66,13 @@ def saga_mismatches(books: Books) -> Iterator[Mismatch]:
     accounts, stock, uses = (_by_id(each.operations) for each in (books.accounts, books.stock, books.uses))
     orders = {each.order_id: each for each in books.orders}
     redemptions = {each.redemption_id: each for each in books.redemptions}
-    sizes = _sizes(books)
     for order in books.orders:
         yield from _reservation(order, _asked_by("order", accounts.get((order.account_id, order.order_id))), books)
         yield from _take(order, stock.get((order.item or "", order.order_id)))
     for redemption in books.redemptions:
         effect = _asked_by("promo", accounts.get((redemption.account_id, redemption.redemption_id)))
         yield from _effect(redemption, effect, books)
-        yield from _claims(redemption, uses, sizes)
+        yield from _claims(redemption, uses)
     yield from _without_saga(books, orders, redemptions)
 
 
@@ -177,15 +176,14 @@ def _effect(redemption: RedemptionRow, operation: OperationRow | None, books: Bo
         yield mismatch("waiting, or the redemption ended")
 
 
-def _claims(redemption: RedemptionRow, uses: Found, sizes: Mapping[str, int]) -> Iterator[Mismatch]:
+def _claims(redemption: RedemptionRow, uses: Found) -> Iterator[Mismatch]:
     saga, code_hash, expected = redemption.redemption_id, redemption.code_hash, CLAIMS.get(redemption.state, ())
     what = f"use of redemption {saga}, which is {redemption.state}"
     states = []
     for key in (code_hash, f"{code_hash}/{redemption.account_id}"):
         operation = uses.get((key, saga))
         states.append(found := _state(operation))
-        is_unlimited = key == code_hash and code_hash not in sizes
-        if found not in expected and not (is_unlimited and found == "none"):
+        if found not in expected:
             yield Mismatch(saga, Finding(named("code", key), what, " or ".join(expected), found))
         if operation and operation.kind and key != code_hash and (operation.kind, operation.size) != ("claim", 1):
             instead = f"{operation.kind} {operation.size}"
