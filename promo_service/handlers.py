@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
+from contracts.base import COINS_MAX, Fact
 from contracts.commands import PutPromo, RedeemPromo
-from contracts.events import CoinsCredited, CoinsRefused, PromoRedeemed, PromoRefused
+from contracts.events import OperationEvent, PromoClaimed, PromoRedeemed, PromoRefused
 from contracts.topology import facts_for
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 from promo_service import store, views
+from promo_service.claims import Claims, is_spent
 from promo_service.codes import code_hash
-from promo_service.promo import MISSES, AnswerOverdue, Contradiction, Promo, Redemption, Situation, Step, decide
+from promo_service.promo import AnswerOverdue, Contradiction, Situation, Step, decide
+from promo_service.redemption import MISSES, MISSES_S, Promo, Redemption
 from promo_service.settings import Settings
-from promo_service.store import Promos
+from promo_service.store import Promos, Touched
 from promo_service.tables import delivery
+from promo_service.uses import UseFact, WaitOverdue, key_of
 
 DUE_TOGETHER_MAX = 500
 
@@ -27,63 +32,107 @@ DUE_TOGETHER_MAX = 500
 class PromoHandlers:
     """Handles messages about codes and redemptions. `code_key`: with which codes are hashed. `wait_s`: for redemptions
     that name no limit. `ask_again_s`: how long the user service's answer is waited for before it is asked again.
-    `misses_max`: codes not accepted that an account may try in an hour.
+    `misses_max`: codes not accepted that an account may try in an hour. `pending_max`: claims that may be pending on
+    the uses of a code, in all and by one account.
     """
 
-    def __init__(self, code_key: bytes, wait_s: float, ask_again_s: float = 30.0, misses_max: int = 10) -> None:
-        self._code_key, self._misses_max = code_key, misses_max
+    def __init__(
+        self,
+        code_key: bytes,
+        wait_s: float,
+        ask_again_s: float = 30.0,
+        misses_max: int = 10,
+        pending_max: int = 1000,
+    ) -> None:
+        self._code_key, self._misses_max, self._pending_max = code_key, misses_max, pending_max
         self._wait_s, self._ask_again_s = wait_s, ask_again_s
+        self._keeper = store.keeper()
 
     async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Promos:
-        """Lock and read the redemptions and codes that these messages are about."""
-        ids = {each for message in messages if (each := _redemption_id(message.fact))}
-        facts = [message.fact for message in messages]
-        hashes = {self._hash(fact.code) for fact in facts if isinstance(fact, RedeemPromo | PutPromo)}
-        uses = {(self._hash(fact.code), fact.account_id) for fact in facts if isinstance(fact, RedeemPromo)}
-        puts = {message.key for message in messages if isinstance(message.fact, PutPromo)}
-        return await store.load(connection, ids, hashes, uses, puts, now)
+        """Lock and read what these messages are about."""
+        return await store.load(connection, self._touched(messages), self._keeper, now)
 
     def handle(self, state: Promos, message: Message, now: datetime) -> Sequence[Announcement]:
         """Decide one message."""
+        claims = Claims(state.uses, now, message.fact.type, self._pending_max)
         if isinstance(message.fact, PutPromo):
             _put(state, message.key, message.fact, self._hash(message.fact.code))
             return []
+        if isinstance(message.fact, WaitOverdue):
+            with state.uses.deciding():
+                return self._tell(state, claims.pass_time(message.fact.key), claims)
         redemption_id = _redemption_id(message.fact)
         if redemption_id is None:
             return []
         redemption = state.redemptions.get(redemption_id) or Redemption(redemption_id, trace=message.trace)
         try:
-            step = self._decide(state, redemption, message.fact, now)
+            step = decide(self._situation(state, redemption, message.fact, now), message.fact)
         except Contradiction as error:
             raise Refused(str(error)) from None
-        if step.redemption is not redemption:
-            _advance(state, step)
-        return [_announcement(step, fact) for fact in step.facts]
+        with state.uses.deciding():
+            said, told = _perform(state, redemption, step, claims)
+            return said + self._tell(state, told, claims)
 
     async def save(self, connection: AsyncConnection, state: Promos) -> None:
         """Keep what changed."""
-        await store.save(connection, state)
+        await store.save(connection, state, self._keeper)
 
     async def due(self, connection: AsyncConnection) -> Sequence[Fact]:
-        """Redemptions whose answer is overdue. Nothing else: the user service bounds every wait."""
-        return [AnswerOverdue(redemption_id=each) for each in await store.unanswered(connection, DUE_TOGETHER_MAX)]
+        """Uses that were waited for long enough, and redemptions whose answer is overdue."""
+        waited = await self._keeper.due(connection, DUE_TOGETHER_MAX)
+        unanswered = await store.unanswered(connection, DUE_TOGETHER_MAX)
+        return [
+            *(WaitOverdue(key=each) for each in waited),
+            *(AnswerOverdue(redemption_id=each) for each in unanswered),
+        ]
 
-    def _decide(self, state: Promos, redemption: Redemption, fact: Fact, now: datetime) -> Step:
-        named = self._hash(fact.code) if isinstance(fact, RedeemPromo) else redemption.code_hash
-        account_id = fact.account_id if isinstance(fact, RedeemPromo) else redemption.account_id
-        holder = state.holders.get((named, account_id))
-        at = Situation(
-            redemption,
-            state.codes.get(named),
-            taken=holder is not None and holder != redemption.id,
-            now=now,
-            wait_s=self._wait_s,
-            ask_again_s=self._ask_again_s,
+    def _tell(self, state: Promos, told: Iterable[UseFact], claims: Claims) -> list[Announcement]:
+        """Decide what redemptions are told of their claims, then what others are told for that, until nobody is."""
+        announced: list[Announcement] = []
+        waiting = deque(told)
+        while waiting:
+            fact = waiting.popleft()
+            redemption = state.redemptions[fact.redemption_id]
+            step = decide(self._situation(state, redemption, fact, claims.now), fact)
+            said, more = _perform(state, redemption, step, claims)
+            announced += said
+            waiting += more
+        return announced
+
+    def _situation(self, state: Promos, redemption: Redemption, fact: Fact, now: datetime) -> Situation:
+        at = Situation(redemption, None, now, wait_s=self._wait_s, ask_again_s=self._ask_again_s)
+        if not isinstance(fact, RedeemPromo):
+            return at
+        named, account_id = self._hash(fact.code), fact.account_id
+        promo = state.codes.get(named)
+        return replace(
+            at,
+            promo=promo,
+            taken=is_spent(state.uses, key_of("account", named, account_id), 1),
+            used_up=is_spent(state.uses, named, promo.uses_max or COINS_MAX) if promo else False,
             code_hash=named,
             misses=state.misses.get(account_id, 0),
             misses_max=self._misses_max,
         )
-        return decide(at, fact)
+
+    def _touched(self, messages: Sequence[Message]) -> Touched:
+        touched = Touched()
+        for message in messages:
+            match message.fact:
+                case PutPromo() as fact:
+                    touched.hashes.add(self._hash(fact.code))
+                    touched.puts.add(message.key)
+                case RedeemPromo() as fact:
+                    touched.redemptions.add(fact.redemption_id)
+                    touched.hashes.add(self._hash(fact.code))
+                    touched.pairs.add((self._hash(fact.code), fact.account_id))
+                case WaitOverdue() as fact:
+                    named, _, account_id = fact.key.partition("/")
+                    touched.hashes.add(named)
+                    touched.pairs |= {(named, account_id)} if account_id else set()
+                case fact if redemption_id := _redemption_id(fact):
+                    touched.redemptions.add(redemption_id)
+        return touched
 
     def _hash(self, code: str) -> str:
         return code_hash(self._code_key, code)
@@ -91,35 +140,31 @@ class PromoHandlers:
 
 def _put(state: Promos, key: UUID, put: PutPromo, named: str) -> None:
     """Set the code, once for each message: again it would undo later puts."""
-    if key in state.puts:
-        return
-    state.puts.add(key)
-    known = state.codes.get(named)
-    uses = known.uses if known else 0
-    state.codes[named] = Promo(named, put.effect, put.valid_from, put.valid_until, put.uses_max, uses)
+    if key not in state.puts:
+        state.puts.add(key)
+        state.codes[named] = Promo(named, put.effect, put.valid_from, put.valid_until, put.uses_max, put.scarce)
 
 
-def _advance(state: Promos, step: Step) -> None:
-    redemption = step.redemption
+def _perform(state: Promos, before: Redemption, step: Step, claims: Claims) -> tuple[list[Announcement], list[UseFact]]:
+    """Keep the step and do what it wants. Returns what is announced, and what redemptions are told for it."""
+    if step.redemption is not before:
+        _keep(state, step.redemption, claims.now)
+    told = [each for want in step.wants for each in claims.do(step.redemption, want)]
+    return [_announcement(step, fact) for fact in step.facts], told
+
+
+def _keep(state: Promos, redemption: Redemption, now: datetime) -> None:
     state.redemptions[redemption.id] = redemption
-    if step.promo is not None:
-        state.codes[step.promo.code_hash] = step.promo
-    if redemption.reason in MISSES:
+    since = now - timedelta(seconds=MISSES_S)
+    if redemption.reason in MISSES and redemption.claimed_at and redemption.claimed_at > since:
         state.misses[redemption.account_id] = state.misses.get(redemption.account_id, 0) + 1
-    use = (redemption.code_hash, redemption.account_id)
-    if redemption.state == "claimed":
-        state.holders[use] = redemption.id
-    elif redemption.state == "refused" and state.holders.get(use) == redemption.id:
-        del state.holders[use]
 
 
 def _redemption_id(fact: Fact) -> UUID | None:
-    """The redemption that the fact is about; None if it is about a code, an order or a plain credit."""
-    if isinstance(fact, CoinsRefused) and fact.kind not in ("multiply", "bonus"):
-        return None
-    if isinstance(fact, CoinsCredited) and fact.kind != "bonus":
-        return None
-    return getattr(fact, fact.saga_field) if fact.saga_field in ("redemption_id", "operation_id") else None
+    """The redemption that the fact is about; None if it answers what another service asked for."""
+    if isinstance(fact, OperationEvent):
+        return fact.operation_id if fact.asked_by == PromoClaimed.exchange else None
+    return getattr(fact, "redemption_id", None)
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:
@@ -130,11 +175,12 @@ def _announcement(step: Step, fact: Fact) -> Announcement:
 def domain(settings: Settings) -> Domain[Promos]:
     """The promo service, as delivery sees it."""
     code_key = settings.code_key.get_secret_value().encode()
+    limits = settings.wait_s, settings.ask_again_s, settings.misses_max, settings.pending_max
     return Domain(
         service="promo_service",
         facts=facts_for("promo_service"),
         tables=delivery,
-        handlers=PromoHandlers(code_key, settings.wait_s, settings.ask_again_s, settings.misses_max),
+        handlers=PromoHandlers(code_key, *limits),
         answers=views.answers(code_key),
         gauges=views.gauges,
     )

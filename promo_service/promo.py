@@ -1,22 +1,27 @@
-"""One redemption through its states, as a table of what every state does with every event. Pure: no I/O, no clock.
-
-Why a code is not accepted is kept for the operator and told nobody, and after some such codes the account's next ones
-are not accepted either. That slows down who guesses for one account. Who invents many accounts gets around it: what
-protects a generated code is that it is one of 2**80.
-"""
+"""One redemption through its states, as a table of what every state does with every event. Pure: no I/O, no clock."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar
 from uuid import UUID
 
-from contracts.base import Exchange, Fact
+from contracts.base import COINS_MAX, Exchange, Fact
 from contracts.commands import RedeemPromo
-from contracts.roles import PromoEffect
-from contracts.events import CoinsCredited, CoinsMultiplied, CoinsRefused, PromoClaimed, PromoRedeemed, PromoRefused
+from contracts.events import (
+    CoinsCredited,
+    CoinsMultiplied,
+    CoinsRefused,
+    PromoClaimed,
+    PromoRedeemed,
+    PromoRefused,
+    PromoWaiting,
+)
+from promo_service.kinds import USED_UP
+from promo_service.redemption import Promo, Redemption, State, told
+from promo_service.uses import Capture, Release, Take, UseAwaited, UseRefused, UseTaken, Want, Withdraw
 
 ASK_AGAIN_S_MAX = 3600.0
 """The longest pause before the user service is asked again, in seconds."""
@@ -24,16 +29,8 @@ ASK_AGAIN_S_MAX = 3600.0
 WAIT_S_MIN = 1.0
 """How long an effect may still wait, in seconds, that is asked for again when its time is over."""
 
-MISSES = ("unknown_code", "not_yet_valid", "no_longer_valid", "used_up")
-"""Why a code is not accepted, as the promo service keeps it; each counts as a miss of its account."""
-
-MISSES_S = 3600.0
-"""How long a miss counts, in seconds."""
-
-NOT_ACCEPTED = (*MISSES, "too_many_misses")
-"""What all others are told as `code_not_accepted`."""
-
-State = Literal["unknown", "claimed", "redeemed", "refused"]
+LEFT_S_MIN = 1e-6
+"""The shortest wait that is asked for at first, in seconds: what clocks and `timedelta` tell apart."""
 
 
 class Contradiction(Exception):
@@ -52,52 +49,19 @@ class AnswerOverdue(Fact):
 
 
 @dataclass(frozen=True, slots=True)
-class Promo:
-    """A promo code, known by its hash. `uses`: redemptions that are claimed or redeemed; `uses_max` None: no limit."""
-
-    code_hash: str
-    effect: PromoEffect
-    valid_from: datetime | None
-    valid_until: datetime | None
-    uses_max: int | None
-    uses: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Redemption:
-    """One account's use of a code. `added`: coins it added, once redeemed. `reason`: why it was refused, precisely.
-
-    `effect`, `wait_until` and `after`: what the user service was asked for, and is asked for again whatever became of
-    the code since. `asks` and `ask_again_at`: how often it was asked again, and when it is next.
-    """
-
-    id: UUID
-    account_id: str = ""
-    code_hash: str = ""
-    state: State = "unknown"
-    reason: str | None = None
-    added: int | None = None
-    claimed_at: datetime | None = None
-    trace: str | None = None
-    effect: PromoEffect | None = None
-    wait_until: datetime | None = None
-    after: tuple[UUID, ...] = ()
-    asks: int = 0
-    ask_again_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Situation:
-    """What a move looks at. `promo` is None for an unknown code. `taken`: the account has used the code already.
-    `wait_s`: how long an effect may wait that names no limit of its own. `ask_again_s`: how long the first answer is
+    """What a move looks at. `promo` is None for an unknown code. `taken`: the account has used the code, for certain.
+    `used_up`: so have others, as often as it may be.
+    `wait_s`: how long a redemption may wait that names no limit of its own. `ask_again_s`: how long the first answer is
     waited for. `code_hash`: that of the code which the command names. `misses`: codes of the account that were not
     accepted in the last hour, of which there may be `misses_max`.
     """
 
     redemption: Redemption
     promo: Promo | None
-    taken: bool
     now: datetime
+    taken: bool = False
+    used_up: bool = False
     wait_s: float = 86_400.0
     ask_again_s: float = 30.0
     code_hash: str = ""
@@ -107,14 +71,14 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an event made of the redemption and of its code's uses, and what is announced.
+    """What an event made of the redemption, what is announced, and what it wants of the uses of its code.
 
     `again`: not 0 if `facts` are a question that is asked again for the n-th time.
     """
 
     redemption: Redemption
-    promo: Promo | None
     facts: tuple[Fact, ...] = ()
+    wants: tuple[Want, ...] = ()
     again: int = 0
 
 
@@ -127,33 +91,23 @@ def decide(at: Situation, fact: Fact) -> Step:
 
 
 def _redeem(at: Situation, fact: Fact) -> Step:
+    """Refuse what is certain to be refused. Else claim the account's use, with what the code says now."""
     assert isinstance(fact, RedeemPromo)
     redemption = replace(at.redemption, account_id=fact.account_id, code_hash=at.code_hash, claimed_at=at.now)
     reason = _why_not(at)
     if reason or at.promo is None:
-        return _refuse(replace(at, redemption=redemption), reason or "unknown_code", at.promo)
-    wait_s = fact.wait_s or at.wait_s
+        return _refuse(redemption, reason or "unknown_code")
     redemption = replace(
         redemption,
-        state="claimed",
+        state="waiting",
         effect=at.promo.effect,
-        wait_until=at.now + timedelta(seconds=wait_s),
+        uses_max=at.promo.uses_max,
+        scarce=at.promo.scarce,
+        wait_until=at.now + timedelta(seconds=fact.wait_s or at.wait_s),
+        revocable=fact.wait_s is not None,
         after=fact.after,
-        ask_again_at=at.now + timedelta(seconds=at.ask_again_s),
     )
-    promo = replace(at.promo, uses=at.promo.uses + 1)
-    return Step(redemption, promo, (_claimed(redemption, wait_s),))
-
-
-def _claimed(redemption: Redemption, wait_s: float) -> Fact:
-    assert redemption.effect is not None
-    return PromoClaimed(
-        redemption_id=redemption.id,
-        account_id=redemption.account_id,
-        effect=redemption.effect,
-        wait_s=wait_s,
-        after=redemption.after,
-    )
+    return Step(redemption, wants=(Take("account", 1),))
 
 
 def _why_not(at: Situation) -> str | None:
@@ -168,14 +122,9 @@ def _why_not(at: Situation) -> str | None:
         return "not_yet_valid"
     if promo.valid_until and at.now >= promo.valid_until:
         return "no_longer_valid"
-    if promo.uses_max is not None and promo.uses >= promo.uses_max:
-        return "used_up"
+    if at.used_up:
+        return USED_UP.reason
     return None
-
-
-def told(reason: str) -> str:
-    """The reason of a refusal as everybody may know it: the same for every code that is not accepted."""
-    return "code_not_accepted" if reason in NOT_ACCEPTED else reason
 
 
 def _redeem_again(at: Situation, fact: Fact) -> Step:
@@ -189,11 +138,60 @@ def _redeem_again(at: Situation, fact: Fact) -> Step:
     match redemption.state:
         case "redeemed":
             said = PromoRedeemed.model_validate({**of, "added": redemption.added})
-        case "claimed":
-            return Step(redemption, at.promo)
+        case "waiting" | "claimed":
+            return Step(redemption)
         case _:
             said = PromoRefused.model_validate({**of, "reason": told(redemption.reason or "refused")})
-    return Step(redemption, at.promo, (said,))
+    return Step(redemption, (said,))
+
+
+def _take(at: Situation, fact: Fact) -> Step:
+    """With the account's use, claim one of the code's; with both, ask for the effect."""
+    assert isinstance(fact, UseTaken)
+    redemption = at.redemption
+    if fact.use == "account":
+        return Step(redemption, wants=(Take("code", redemption.uses_max or COINS_MAX),))
+    ask_again_at = at.now + timedelta(seconds=at.ask_again_s)
+    claimed = replace(redemption, state="claimed", awaits=None, ask_again_at=ask_again_at)
+    return Step(claimed, (_claimed(claimed, at.now, LEFT_S_MIN),))
+
+
+def _claimed(redemption: Redemption, now: datetime, left_s_min: float) -> Fact:
+    assert redemption.effect is not None
+    assert redemption.wait_until is not None
+    left_s = max((redemption.wait_until - now).total_seconds(), left_s_min)
+    return PromoClaimed(
+        redemption_id=redemption.id,
+        account_id=redemption.account_id,
+        effect=redemption.effect,
+        wait_s=left_s if redemption.revocable else None,
+        join_s=left_s,
+        after=redemption.after,
+    )
+
+
+def _await(at: Situation, fact: Fact) -> Step:
+    """Say once that it waits, if its code lets it; which of the two uses it waits for is nobody's business."""
+    assert isinstance(fact, UseAwaited)
+    redemption = at.redemption
+    if redemption.scarce == "refuse":
+        return Step(redemption, wants=(Withdraw(fact.use, USED_UP.reason),))
+    waiting = PromoWaiting(
+        redemption_id=redemption.id,
+        account_id=redemption.account_id,
+        position=fact.position,
+        waits_for=fact.waits_for,
+        deadline=fact.deadline,
+    )
+    return Step(replace(redemption, awaits=fact.use), () if redemption.awaits else (waiting,))
+
+
+def _do_without(at: Situation, fact: Fact) -> Step:
+    """There is no use for it: where it was the code's, the account's is free again."""
+    assert isinstance(fact, UseRefused)
+    if fact.use == "code":
+        return _refuse(at.redemption, fact.reason, (Release("account", fact.reason),))
+    return _refuse(at.redemption, "already_redeemed" if fact.reason == USED_UP.reason else fact.reason)
 
 
 def _overdue(at: Situation, fact: Fact) -> Step:
@@ -202,44 +200,46 @@ def _overdue(at: Situation, fact: Fact) -> Step:
     Nothing if another replica has just asked.
     """
     redemption = at.redemption
-    if redemption.ask_again_at is None or redemption.wait_until is None or at.now < redemption.ask_again_at:
-        return Step(redemption, at.promo)
+    if redemption.ask_again_at is None or at.now < redemption.ask_again_at:
+        return Step(redemption)
     asks = redemption.asks + 1
     pause_s = min(at.ask_again_s * 2 ** min(asks, 32), ASK_AGAIN_S_MAX)
-    left_s = max((redemption.wait_until - at.now).total_seconds(), WAIT_S_MIN)
     asked = replace(redemption, asks=asks, ask_again_at=at.now + timedelta(seconds=pause_s))
-    return Step(asked, at.promo, (_claimed(asked, left_s),), again=asks)
+    return Step(asked, (_claimed(asked, at.now, WAIT_S_MIN),), again=asks)
 
 
 def _take_effect(at: Situation, fact: Fact) -> Step:
+    """The account has the coins: both uses are used for good."""
     assert isinstance(fact, CoinsMultiplied | CoinsCredited)
     added = fact.added if isinstance(fact, CoinsMultiplied) else fact.amount
     redemption = replace(at.redemption, state="redeemed", added=added, after=(), ask_again_at=None)
     redeemed = PromoRedeemed(redemption_id=redemption.id, account_id=redemption.account_id, added=added)
-    return Step(redemption, at.promo, (redeemed,))
+    return Step(redemption, (redeemed,), (Capture("account"), Capture("code")))
 
 
 def _give_back(at: Situation, fact: Fact) -> Step:
-    """The account refused the effect: the use is free again."""
+    """The account refused the effect: both uses are free again."""
     assert isinstance(fact, CoinsRefused)
-    promo = replace(at.promo, uses=at.promo.uses - 1) if at.promo else None
-    return _refuse(at, fact.reason, promo)
+    return _refuse(at.redemption, fact.reason, (Release("account", fact.reason), Release("code", fact.reason)))
 
 
-def _refuse(at: Situation, reason: str, promo: Promo | None) -> Step:
-    redemption = replace(at.redemption, state="refused", reason=reason, after=(), ask_again_at=None)
-    refused = PromoRefused(redemption_id=redemption.id, account_id=redemption.account_id, reason=told(reason))
-    return Step(redemption, promo, (refused,))
+def _refuse(redemption: Redemption, reason: str, wants: tuple[Want, ...] = ()) -> Step:
+    refused = replace(redemption, state="refused", reason=reason, after=(), ask_again_at=None, awaits=None)
+    fact = PromoRefused(redemption_id=redemption.id, account_id=redemption.account_id, reason=told(reason))
+    return Step(refused, (fact,), wants)
 
 
 def _ignore(at: Situation, fact: Fact) -> Step:
     """Late or doubled: the redemption has moved on."""
-    return Step(at.redemption, at.promo)
+    return Step(at.redemption)
 
 
 def _contradict(at: Situation, fact: Fact) -> Step:
     raise Contradiction(f"{fact.type} for redemption {at.redemption.id}, which is {at.redemption.state}")
 
+
+_NO_CLAIM: Mapping[type[Fact], Move] = {UseTaken: _contradict, UseAwaited: _contradict, UseRefused: _contradict}
+"""No claim of it waits, so none is answered."""
 
 TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
     "unknown": {
@@ -248,6 +248,17 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsCredited: _contradict,
         CoinsRefused: _ignore,
         AnswerOverdue: _ignore,
+        **_NO_CLAIM,
+    },
+    "waiting": {
+        RedeemPromo: _redeem_again,
+        CoinsMultiplied: _contradict,
+        CoinsCredited: _contradict,
+        CoinsRefused: _ignore,
+        AnswerOverdue: _ignore,
+        UseTaken: _take,
+        UseAwaited: _await,
+        UseRefused: _do_without,
     },
     "claimed": {
         RedeemPromo: _redeem_again,
@@ -255,6 +266,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsCredited: _take_effect,
         CoinsRefused: _give_back,
         AnswerOverdue: _overdue,
+        **_NO_CLAIM,
     },
     "redeemed": {
         RedeemPromo: _redeem_again,
@@ -262,6 +274,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsCredited: _ignore,
         CoinsRefused: _contradict,
         AnswerOverdue: _ignore,
+        **_NO_CLAIM,
     },
     "refused": {
         RedeemPromo: _redeem_again,
@@ -269,6 +282,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsCredited: _contradict,
         CoinsRefused: _ignore,
         AnswerOverdue: _ignore,
+        **_NO_CLAIM,
     },
 }
 """What every state does with every event: early, late and doubled ones included."""

@@ -1,8 +1,8 @@
-"""Keeping codes and redemptions: one load of all that a batch touches, locked in key order, and one save."""
+"""Keeping codes, redemptions and uses: one load of all that a batch touches, locked in one order, and one save."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,21 +14,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.roles import Bonus, Multiply, PromoEffect
 from messaging.database import moment
-from promo_service.promo import MISSES_S, Promo, Redemption
-from promo_service.tables import MISSED, codes, puts, redemptions
+from messaging.entities import Entities, Keeper
+from promo_service.kinds import KINDS
+from promo_service.redemption import MISSES_S, Promo, Redemption
+from promo_service.tables import MISSED, codes, puts, redemptions, uses
+from promo_service.uses import key_of
 
-_LOCK_REDEMPTIONS = text(
-    "SELECT redemption_id, account_id, code_hash, state, reason, added, claimed_at, trace, kind, size, wait_until,"
-    " after, asks, ask_again_at FROM redemptions WHERE redemption_id = ANY(:ids) ORDER BY redemption_id FOR UPDATE"
-).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _LOCK_CODES = text(
-    "SELECT code_hash, kind, size, valid_from, valid_until, uses_max, uses FROM codes"
-    " WHERE code_hash = ANY(:hashes) ORDER BY code_hash FOR UPDATE"
-).bindparams(bindparam("hashes", type_=ARRAY(String)))
-_HOLDERS = text(
-    "SELECT r.code_hash, r.account_id, r.redemption_id"
-    " FROM unnest(:of_codes, :of_accounts) AS wanted (code_hash, account_id)"
-    " JOIN redemptions r USING (code_hash, account_id) WHERE r.state <> 'refused'"
+    "SELECT code_hash, kind, size, valid_from, valid_until, uses_max, scarce FROM codes WHERE code_hash ="
+    " ANY(:hashes || ARRAY(SELECT code_hash FROM redemptions WHERE redemption_id = ANY(:ids)))"
+    " ORDER BY code_hash FOR UPDATE"
+).bindparams(bindparam("hashes", type_=ARRAY(String)), bindparam("ids", type_=ARRAY(Uuid)))
+_COLUMNS = (
+    "redemption_id, account_id, code_hash, state, reason, added, claimed_at, trace, kind, size, wait_until, after,"
+    " asks, ask_again_at, uses_max, scarce, revocable, awaits"
+)
+_LOCK_REDEMPTIONS = text(
+    f"SELECT {_COLUMNS} FROM redemptions WHERE redemption_id = ANY(:ids)"  # noqa: S608
+    " OR (awaits = 'code' AND code_hash = ANY(:hashes)) ORDER BY redemption_id FOR UPDATE"
+).bindparams(bindparam("hashes", type_=ARRAY(String)), bindparam("ids", type_=ARRAY(Uuid)))
+_LOCK_AWAITING = text(
+    f"SELECT {_COLUMNS} FROM redemptions WHERE awaits = 'account' AND (code_hash, account_id) IN"  # noqa: S608
+    " (SELECT * FROM unnest(:of_codes, :of_accounts)) ORDER BY redemption_id FOR UPDATE"
 ).bindparams(bindparam("of_codes", type_=ARRAY(String)), bindparam("of_accounts", type_=ARRAY(String)))
 _MISSES = text(
     "SELECT account_id, count(*) AS misses FROM redemptions"  # noqa: S608
@@ -39,71 +46,86 @@ _KNOWN_PUTS = text("SELECT message_id FROM puts WHERE message_id = ANY(:ids)").b
 )
 
 
+def keeper() -> Keeper:
+    """A keeper of uses; it remembers those with many pending claims from batch to batch."""
+    return Keeper(uses, KINDS)
+
+
 @dataclass
 class Promos:
-    """The codes and redemptions that a batch touches: as loaded, and as they are now.
+    """The codes, redemptions and uses that a batch touches: as loaded, and as they are now.
 
-    `holders`: which redemption holds an account's one use of a code. `misses`: codes of an account that were not
-    accepted in the last hour. `puts`: the messages of the batch that have put a code, before or in it.
+    `misses`: codes of an account that were not accepted in the last hour. `puts`: the messages of the batch that have
+    put a code, before or in it.
     """
 
-    loaded_redemptions: dict[UUID, Redemption]
-    loaded_codes: dict[str, Promo]
+    loaded_redemptions: Mapping[UUID, Redemption]
+    loaded_codes: Mapping[str, Promo]
     redemptions: dict[UUID, Redemption]
     codes: dict[str, Promo]
-    holders: dict[tuple[str, str], UUID]
+    uses: Entities
     misses: dict[str, int] = field(default_factory=dict)
     loaded_puts: frozenset[UUID] = frozenset()
     puts: set[UUID] = field(default_factory=set)
 
 
-async def load(
-    connection: AsyncConnection,
-    redemption_ids: Collection[UUID],
-    hashes: Collection[str],
-    uses: Collection[tuple[str, str]],
-    put_ids: Collection[UUID],
-    now: datetime,
-) -> Promos:
-    """Lock these redemptions and codes, and the codes of these redemptions; `uses` are pairs of code and account.
-    Find which of these puts are known.
+@dataclass
+class Touched:
+    """What the messages of a batch are about. `pairs` of code and account: they are redeemed, or their wait is over."""
 
-    The statements are the same for codes that are known and for others.
+    redemptions: set[UUID] = field(default_factory=set)
+    hashes: set[str] = field(default_factory=set)
+    pairs: set[tuple[str, str]] = field(default_factory=set)
+    puts: set[UUID] = field(default_factory=set)
+
+
+async def load(connection: AsyncConnection, touched: Touched, uses: Keeper, now: datetime) -> Promos:
+    """Lock what the messages are about, and all that may be decided with it: the codes, the redemptions that wait for
+    one of a code's uses, those that wait for their accounts' and the messages' accounts' use, and these uses.
+
+    The statements are the same for codes that are known and for others. The code comes first: whoever has its lock is
+    alone with its redemptions and uses, so that the others can be locked as they are found.
     """
-    rows = await connection.execute(_LOCK_REDEMPTIONS, {"ids": sorted(redemption_ids)})
-    found = {row.redemption_id: _redemption(row) for row in rows}
-    wanted = sorted({*hashes, *(each.code_hash for each in found.values())})
-    known: dict[str, Promo] = {}
-    holders: dict[tuple[str, str], UUID] = {}
+    if not (touched.redemptions or touched.hashes):
+        return Promos({}, {}, {}, {}, Entities({}, set()))
+    ids = sorted(touched.redemptions)
+    rows = await connection.execute(_LOCK_CODES, {"hashes": sorted(touched.hashes), "ids": ids})
+    known = {row.code_hash: promo(row) for row in rows}
+    hashes = sorted(touched.hashes | known.keys())
+    found = _redemptions(await connection.execute(_LOCK_REDEMPTIONS, {"ids": ids, "hashes": hashes}))
+    is_open = [each for each in found.values() if each.state in ("waiting", "claimed")]
+    pairs = sorted(touched.pairs | {(each.code_hash, each.account_id) for each in is_open})
     misses: dict[str, int] = {}
-    if wanted:
-        known = {row.code_hash: promo(row) for row in await connection.execute(_LOCK_CODES, {"hashes": wanted})}
-    if uses:
-        pairs = sorted(set(uses))
-        rows = await connection.execute(
-            _HOLDERS, {"of_codes": [code for code, _ in pairs], "of_accounts": [account for _, account in pairs]}
-        )
-        holders = {(row.code_hash, row.account_id): row.redemption_id for row in rows}
-        since = now - timedelta(seconds=MISSES_S)
-        accounts = sorted({account for _, account in pairs})
-        rows = await connection.execute(_MISSES, {"accounts": accounts, "since": since})
-        misses = {row.account_id: row.misses for row in rows}
+    if pairs:
+        of = {"of_codes": [code for code, _ in pairs], "of_accounts": [account for _, account in pairs]}
+        found |= _redemptions(await connection.execute(_LOCK_AWAITING, of))
+    if touched.pairs:
+        misses = await _misses(connection, sorted({account for _, account in touched.pairs}), now)
+    keys = {*hashes, *(key_of("account", *pair) for pair in pairs)}
+    entities = await uses.load(connection, {(key, None) for key in keys})
     known_puts: frozenset[UUID] = frozenset()
-    if put_ids:
-        known_puts = frozenset((await connection.execute(_KNOWN_PUTS, {"ids": sorted(put_ids)})).scalars())
-    return Promos(found, known, dict(found), dict(known), holders, misses, known_puts, set(known_puts))
+    if touched.puts:
+        put = await connection.execute(_KNOWN_PUTS, {"ids": sorted(touched.puts)})
+        known_puts = frozenset(put.scalars())
+    return Promos(found, known, dict(found), dict(known), entities, misses, known_puts, set(known_puts))
 
 
-async def save(connection: AsyncConnection, state: Promos) -> None:
-    """Keep what changed. Refusals first, so that a use given back is free for the next one.
+async def _misses(connection: AsyncConnection, accounts: Sequence[str], now: datetime) -> dict[str, int]:
+    since = now - timedelta(seconds=MISSES_S)
+    rows = await connection.execute(_MISSES, {"accounts": accounts, "since": since})
+    return {row.account_id: row.misses for row in rows}
+
+
+async def save(connection: AsyncConnection, state: Promos, uses: Keeper) -> None:
+    """Keep what changed.
 
     What had no row that could be locked is inserted, and nothing else: if another process inserted it meanwhile, the
     unique key says so, and the batch is decided again on what that one did.
     """
+    await uses.save(connection, state.uses)
     if put := [{"message_id": each} for each in sorted(state.puts - state.loaded_puts)]:
         await connection.execute(insert(puts), put)
     changed = [each for key, each in state.redemptions.items() if state.loaded_redemptions.get(key) is not each]
-    changed.sort(key=lambda each: each.state != "refused")
     priced = [each for key, each in state.codes.items() if state.loaded_codes.get(key) is not each]
     if kept := [_redemption_row(each) for each in changed if each.id in state.loaded_redemptions]:
         await connection.execute(_KEEP_REDEMPTIONS, kept)
@@ -128,7 +150,7 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
 
 def promo(row: Row[Any]) -> Promo:
     """The promo code that a row keeps."""
-    return Promo(row.code_hash, _effect(row), row.valid_from, row.valid_until, row.uses_max, row.uses)
+    return Promo(row.code_hash, _effect(row), row.valid_from, row.valid_until, row.uses_max, row.scarce)
 
 
 def _effect(row: Row[Any]) -> PromoEffect:
@@ -136,7 +158,11 @@ def _effect(row: Row[Any]) -> PromoEffect:
 
 
 def _effect_row(effect: PromoEffect) -> dict[str, Any]:
-    return {"kind": effect.kind, "size": effect.factor if isinstance(effect, Multiply) else effect.amount}
+    return {"kind": effect.kind, "size": effect.size}
+
+
+def _redemptions(rows: Iterable[Row[Any]]) -> dict[UUID, Redemption]:
+    return {row.redemption_id: _redemption(row) for row in rows}
 
 
 def _redemption(row: Row[Any]) -> Redemption:
@@ -154,6 +180,10 @@ def _redemption(row: Row[Any]) -> Redemption:
         tuple(row.after or ()),
         row.asks,
         row.ask_again_at,
+        row.uses_max,
+        row.scarce,
+        row.revocable,
+        row.awaits,
     )
 
 
@@ -170,7 +200,7 @@ def _code_row(kept: Promo) -> dict[str, Any]:
         "valid_from": kept.valid_from,
         "valid_until": kept.valid_until,
         "uses_max": kept.uses_max,
-        "uses": kept.uses,
+        "scarce": kept.scarce,
     }
 
 
@@ -179,13 +209,14 @@ _KEEP_REDEMPTIONS = _INSERT_REDEMPTION.on_conflict_do_update(
     index_elements=["redemption_id"],
     set_={
         name: _INSERT_REDEMPTION.excluded[name]
-        for name in ("state", "reason", "added", "after", "asks", "ask_again_at")
+        for name in ("state", "reason", "added", "after", "asks", "ask_again_at", "awaits")
     },
 )
 _INSERT_CODE = insert(codes)
 _KEEP_CODES = _INSERT_CODE.on_conflict_do_update(
     index_elements=["code_hash"],
     set_={
-        name: _INSERT_CODE.excluded[name] for name in ("kind", "size", "valid_from", "valid_until", "uses_max", "uses")
+        name: _INSERT_CODE.excluded[name]
+        for name in ("kind", "size", "valid_from", "valid_until", "uses_max", "scarce")
     },
 )

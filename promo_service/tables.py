@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import (
     ARRAY,
     BigInteger,
-    CheckConstraint,
+    Boolean,
     Column,
     DateTime,
     Index,
@@ -18,11 +18,14 @@ from sqlalchemy import (
     text,
 )
 
+from messaging.entity_tables import entity_tables
 from messaging.tables import delivery_tables
-from promo_service.promo import MISSES
+from promo_service.redemption import MISSES
 
 metadata = MetaData()
 delivery = delivery_tables(metadata)
+uses = entity_tables(metadata, "uses", "use_of", "count")
+"""The uses of each code: by all, under its hash, and by each account, under `<hash>/<account>`."""
 
 MISSED = f"reason IN ({', '.join(repr(each) for each in MISSES)})"
 """Redemptions that count as a miss."""
@@ -36,8 +39,7 @@ codes = Table(
     Column("valid_from", DateTime(timezone=True)),
     Column("valid_until", DateTime(timezone=True)),
     Column("uses_max", BigInteger),
-    Column("uses", BigInteger, nullable=False),
-    CheckConstraint("uses >= 0", name="codes_uses_not_negative"),
+    Column("scarce", String, nullable=False),
 )
 """Promo codes, by their hash alone. `size`: the factor of a multiply, the coins of a bonus."""
 
@@ -66,15 +68,13 @@ redemptions = Table(
     Column("after", ARRAY(Uuid)),
     Column("asks", Integer, nullable=False, server_default=text("0")),
     Column("ask_again_at", DateTime(timezone=True)),
+    Column("uses_max", BigInteger),
+    Column("scarce", String, nullable=False),
+    Column("revocable", Boolean, nullable=False),
+    Column("awaits", String),
     Index("redemptions_ask_again", "ask_again_at", postgresql_where=text("ask_again_at IS NOT NULL")),
-    Index(
-        "redemptions_once_per_account",
-        "code_hash",
-        "account_id",
-        unique=True,
-        postgresql_where=text("state <> 'refused'"),
-    ),
+    Index("redemptions_awaiting", "code_hash", "account_id", postgresql_where=text("awaits IS NOT NULL")),
     Index("redemptions_missed", "account_id", "claimed_at", postgresql_where=text(MISSED)),
     Index("redemptions_open", "claimed_at", postgresql_where=text("state = 'claimed'")),
 )
-"""Every redemption, for ever, so that an id is never used twice. `kind` and `size`: the effect it claimed."""
+"""Every redemption, for ever, so that an id is never used twice. `kind` and `size`: its effect."""

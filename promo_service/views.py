@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Contract
 from contracts.queries import PromoView, Query, RedemptionView, ShowPromo, ShowRedemption
 from messaging.domain import Answerer
+from messaging.pending_views import pending, pending_gauges
 from promo_service import store
 from promo_service.codes import code_hash
-from promo_service.promo import told
+from promo_service.redemption import told
 from promo_service.tables import codes, redemptions
 
 
@@ -34,24 +35,31 @@ async def show_redemption(connection: AsyncConnection, query: Query) -> Contract
 
 
 async def show_promo(connection: AsyncConnection, query: Query, code_key: bytes) -> Contract | None:
-    """One promo code."""
+    """One promo code and its uses as of now: waits that are overdue have ended."""
     assert isinstance(query, ShowPromo)
-    wanted = select(codes).where(codes.c.code_hash == code_hash(code_key, query.code))
-    row = (await connection.execute(wanted)).first()
+    named = code_hash(code_key, query.code)
+    row = (
+        await connection.execute(select(codes, func.clock_timestamp().label("now")).where(codes.c.code_hash == named))
+    ).first()
     if row is None:
         return None
     promo = store.promo(row)
+    uses = (await store.keeper().load(connection, {(named, None)}, lock=False)).at[named]
+    uses.pass_time(row.now)
     return PromoView(
         effect=promo.effect,
         valid_from=promo.valid_from,
         valid_until=promo.valid_until,
         uses_max=promo.uses_max,
-        uses=promo.uses,
+        uses=uses.bounds[1] if uses.bounds else uses.state,
+        scarce=promo.scarce,
+        pending=pending(uses),
+        pending_count=len(uses),
     )
 
 
 async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
-    """Redemptions whose effect is still to come, and how long the oldest has waited."""
+    """Redemptions whose effect is still to come, how long the oldest has waited, and what is pending on uses."""
     row = (
         await connection.execute(
             text(
@@ -63,6 +71,7 @@ async def gauges(connection: AsyncConnection) -> Mapping[str, float]:
     return {
         "redemptions_claimed": float(row.claimed),
         "redemptions_claimed_oldest_seconds": float(row.oldest_s or 0),
+        **await pending_gauges(connection),
     }
 
 
