@@ -189,10 +189,12 @@ def waits(entity: Entity[State], ahead_max: int) -> Iterator[Wait[State]]:
     """Each pending operation, in order, in one pass; at most `ahead_max` ids are told for each."""
     ahead: list[Hashable] = []
     latest: datetime | None = datetime.min.replace(tzinfo=UTC)
-    for position, operation in enumerate(entity):
+    position = -1
+    for operation in entity:
         if operation.status == "outside":
-            yield Wait(operation, position, operation.after[:ahead_max], operation.join_by)
+            yield Wait(operation, position + 1, operation.after[:ahead_max], operation.join_by)
             continue
+        position += 1
         answered = min(filter(None, (latest, operation.answer_by)), default=None)
         yield Wait(operation, position, tuple(ahead[:ahead_max]), answered)
         if operation.is_open:
