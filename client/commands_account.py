@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from client.pending import render_pending
 from client.session import (
     REFUSED,
     AccountArgument,
@@ -21,8 +22,7 @@ from client.session import (
     run,
     table,
 )
-from client.timeline import short
-from contracts.queries import AccountView, LedgerView, PendingView
+from contracts.queries import AccountView, LedgerView
 
 app = typer.Typer(no_args_is_help=True, help="Open, credit and look at accounts.")
 
@@ -47,7 +47,7 @@ def credit(
     after: After = None,
     timeout: Timeout = 10.0,
 ) -> None:
-    """Add coins to an account."""
+    """Add coins to an account. Comes after nothing unless --after says so."""
 
     async def work() -> None:
         async with connected() as client:
@@ -99,28 +99,9 @@ def history(
 
 def render_account(console: Console, view: AccountView) -> None:
     """The account as people read it."""
-    possible = "open" if view.possible is None else str(view.possible)
     console.print(f"account    {view.account_id}", f"balance    {view.balance}", sep="\n")
-    console.print(f"available  {view.available}  (surely)", f"possible   {possible}  (at most)", sep="\n")
-    if not view.pending:
-        console.print("pending    nothing")
-        return
-    console.print("pending")
-    rows = table("  id", "operation", "state", "waits for", "at most")
-    names = {each.operation_id: each for each in view.pending}
-    for each in view.pending:
-        ahead = ", ".join(f"{what(names.get(id_))} {short(id_)}" for id_ in each.waits_for)
-        rows.add_row(f"  {each.operation_id}", what(each), each.state, ahead or _end_of(each), _left(view, each))
-    console.print(rows)
-    if (more := (view.pending_count or 0) - len(view.pending)) > 0:
-        console.print(f"  and {more} more")
-
-
-def what(operation: PendingView | None) -> str:
-    """An operation in two words."""
-    if operation is None or operation.kind is None:
-        return "command"
-    return f"{operation.kind} " + (f"x{operation.factor}" if operation.factor else str(operation.amount))
+    console.print(f"available  {view.available}  (surely)", f"possible   {view.possible}  (at most)", sep="\n")
+    render_pending(console, view.pending, view.pending_count, view.now)
 
 
 def render_history(console: Console, lines: tuple[LedgerView, ...]) -> None:
@@ -132,22 +113,6 @@ def render_history(console: Console, lines: tuple[LedgerView, ...]) -> None:
         before, after = str(line.balance_before), str(line.balance_after)
         rows.add_row(str(line.seq), at, line.kind, str(line.operation_id), state, before, after, line.cause)
     console.print(rows)
-
-
-def _end_of(operation: PendingView) -> str:
-    """What an operation that is no longer waiting for others is waiting for, or why it still stands in the log."""
-    match operation.state:
-        case "reserved":
-            return "its order's end"
-        case "named":
-            return "its arrival"
-        case _:
-            return "nothing; counts after those before it"
-
-
-def _left(view: AccountView, operation: PendingView) -> str:
-    until = operation.waits_until or operation.deadline
-    return f"{max(0.0, (until - view.now).total_seconds()):.0f} s" if until else "-"
 
 
 def _why(reason: str | None, account: str) -> str:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import typer
+from rich.console import Console
 
 from client.client import Client
 from client.errors import StillOpen
+from client.pending import render_pending
+from client.progress import order_progress
 from client.session import (
     REFUSED,
     UNREACHABLE,
@@ -18,6 +22,7 @@ from client.session import (
     Json,
     OrderArgument,
     OwnId,
+    Scarcity,
     Timeout,
     Wait,
     connected,
@@ -26,7 +31,7 @@ from client.session import (
     run,
     table,
 )
-from contracts.queries import OrderView
+from contracts.queries import ItemView, OrderView
 
 order = typer.Typer(no_args_is_help=True, help="Place, cancel and look at orders.")
 catalog = typer.Typer(no_args_is_help=True, help="Set and list what can be bought.")
@@ -47,7 +52,7 @@ def place(
     timeout: Timeout = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Buy something. Prints the order's id and state."""
+    """Buy something. Prints the order's id, its state, and what it waits for if it waits."""
 
     async def work() -> None:
         async with connected() as client:
@@ -55,8 +60,11 @@ def place(
                 account, item, quantity, deadline_s=deadline, order_id=own_id, after=after or None
             )
             await handled(client, sent, timeout)
-            view = await _order(client, sent.id, timeout if wait else None)
-        _print(view, as_json)
+            known, waits_for = await order_progress(client.ask, sent.id, timeout)
+            if wait and known and waits_for and not as_json:
+                _print(known, False, waits_for)
+            view = await _order(client, sent.id, timeout) if wait or known is None else known
+        _print(view, as_json, None if wait else waits_for)
         if view.state in ("failed", "cancelled"):
             raise Failed(f"order {view.order_id} {view.state}: {view.reason or 'cancelled'}", REFUSED)
         if wait and view.state != "completed":
@@ -111,15 +119,32 @@ def put_item(
     price: Annotated[int, typer.Option("--price", help="Coins for one.")],
     stock: Annotated[int, typer.Option("--stock", help="How many there are; for items in our own stock.")] = 0,
     external: Annotated[bool, typer.Option("--external", help="Somebody outside answers for the goods.")] = False,
+    scarce: Scarcity = "wait",
     timeout: Timeout = 10.0,
 ) -> None:
     """Set an item's price, stock and fulfilment; a new item is added."""
 
     async def work() -> None:
         async with connected(operator=True) as client:
-            sent = await client.put_item(item, price, stock, "external" if external else "instant")
+            sent = await client.put_item(item, price, stock, "external" if external else "instant", scarce=scarce)
             await handled(client, sent, timeout)
         typer.echo(f"item {item}: {price} coins, " + ("fulfilled externally" if external else f"{stock} in stock"))
+
+    run(work())
+
+
+@catalog.command("show")
+def show_item(item: ItemArgument, as_json: Json = False) -> None:
+    """Show an item, and what every order that has or wants its pieces waits for."""
+
+    async def work() -> None:
+        async with connected() as client:
+            view = await client.ask.item(item)
+        if view is None:
+            if as_json:
+                typer.echo("null")
+            raise Failed(f"item {item!r} is unknown; see `holdfast catalog list`", REFUSED)
+        emit(view, as_json, lambda console: render_item(console, view, datetime.now(UTC)))
 
     run(work())
 
@@ -131,10 +156,10 @@ def list_items(as_json: Json = False) -> None:
     async def work() -> None:
         async with connected() as client:
             items = await client.ask.catalog()
-        rows = table("item", "price", "stock", "fulfilment")
+        rows = table("item", "price", "stock", "fulfilment", "scarce")
         for each in items:
             stock = "-" if each.fulfilment == "external" else str(each.stock)
-            rows.add_row(each.item, str(each.price), stock, each.fulfilment)
+            rows.add_row(each.item, str(each.price), stock, each.fulfilment, each.scarce)
         emit(items, as_json, lambda console: console.print(rows if items else "the catalog is empty"))
 
     run(work())
@@ -154,6 +179,14 @@ def reject(
 ) -> None:
     """Say that an order cannot be fulfilled."""
     run(_fulfil(order_id, reason, timeout))
+
+
+def render_item(console: Console, view: ItemView, now: datetime) -> None:
+    """The item as people read it."""
+    console.print(f"item       {view.item}", f"price      {view.price}", sep="\n")
+    console.print(f"fulfilment {view.fulfilment}", f"scarce     {view.scarce}", sep="\n")
+    console.print(f"stock      {view.stock}  (surely)", f"possible   {view.possible}  (at most)", sep="\n")
+    render_pending(console, view.pending, view.pending_count, now)
 
 
 async def _fulfil(order_id: UUID, reason: str | None, wait_s: float) -> None:
@@ -184,7 +217,7 @@ async def _order(client: Client, order_id: UUID, wait_s: float | None) -> OrderV
     return view
 
 
-def _print(view: OrderView, as_json: bool) -> None:
+def _print(view: OrderView, as_json: bool, waits_for: str | None = None) -> None:
     words = [f"order {view.order_id} {view.state}"]
     if view.reason:
         words.append(f"({view.reason})")
@@ -194,4 +227,5 @@ def _print(view: OrderView, as_json: bool) -> None:
         words.append(f"for {view.amount} coins")
     if view.deadline:
         words.append(f"until {view.deadline.astimezone():%H:%M:%S}")
-    emit(view, as_json, lambda console: console.print(" ".join(words)))
+    said = " ".join(words) + (f": {waits_for}" if waits_for else "")
+    emit(view, as_json, lambda console: console.print(said))

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import typer
 from pydantic import TypeAdapter
+from rich.console import Console
 
 from client import codes
 from client.client import Client
 from client.errors import StillOpen
+from client.pending import render_pending
+from client.progress import redemption_progress
 from client.session import (
     REFUSED,
     UNREACHABLE,
@@ -21,6 +24,7 @@ from client.session import (
     Failed,
     Json,
     OwnId,
+    Scarcity,
     Timeout,
     Wait,
     connected,
@@ -29,9 +33,10 @@ from client.session import (
     run,
 )
 from client.timeline import effect
+from contracts.base import Scarce
 from contracts.commands import Moment
-from contracts.roles import Bonus, Multiply, PromoEffect
 from contracts.queries import PromoView, RedemptionView
+from contracts.roles import Bonus, Multiply, PromoEffect
 
 app = typer.Typer(no_args_is_help=True, help="Set, redeem and look at promo codes.")
 
@@ -51,10 +56,11 @@ def put(
     valid_from: FromOption = None,
     valid_until: UntilOption = None,
     uses_max: UsesMaxOption = None,
+    scarce: Scarcity = "wait",
     timeout: Timeout = 10.0,
 ) -> None:
     """Set what a code does; a new code is added. One that must not be guessed is made by `holdfast promo generate`."""
-    run(_put(code, multiply, bonus, valid_from, valid_until, uses_max, timeout))
+    run(_put(code, multiply, bonus, valid_from, valid_until, uses_max, scarce, timeout))
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -64,10 +70,11 @@ def generate(
     valid_from: FromOption = None,
     valid_until: UntilOption = None,
     uses_max: UsesMaxOption = None,
+    scarce: Scarcity = "wait",
     timeout: Timeout = 10.0,
 ) -> None:
     """Make a code that nobody guesses, and set what it does. It is shown this once, and kept only as a hash."""
-    run(_put(codes.generate(), multiply, bonus, valid_from, valid_until, uses_max, timeout))
+    run(_put(codes.generate(), multiply, bonus, valid_from, valid_until, uses_max, scarce, timeout))
 
 
 @app.command()
@@ -75,7 +82,12 @@ def redeem(
     account: AccountArgument,
     code: CodeArgument,
     wait_at_most: Annotated[
-        float | None, typer.Option("--wait-at-most", help="Seconds for which the effect may wait for earlier orders.")
+        float | None,
+        typer.Option(
+            "--wait-at-most",
+            help="Seconds for which the effect may wait for earlier orders; then it is withdrawn. Without it, "
+            "redeeming is irrevocable: the effect is accepted at once, and what it surely adds can be spent.",
+        ),
     ] = None,
     own_id: OwnId = None,
     after: After = None,
@@ -83,7 +95,10 @@ def redeem(
     timeout: Timeout = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Redeem a code. Prints the redemption's id and state."""
+    """Redeem a code. Prints the redemption's id, its state, and what it waits for if it waits.
+
+    Without --wait-at-most nothing withdraws it any more.
+    """
 
     async def work() -> None:
         async with connected() as client:
@@ -91,8 +106,11 @@ def redeem(
                 account, code, wait_s=wait_at_most, redemption_id=own_id, after=after or None
             )
             await handled(client, sent, timeout)
-            view = await _redemption(client, sent.id, timeout if wait else None)
-        _print(view, as_json)
+            known, waits_for = await redemption_progress(client.ask, sent.id, timeout)
+            if wait and known and waits_for and not as_json:
+                _print(known, False, waits_for)
+            view = await _redemption(client, sent.id, timeout) if wait or known is None else known
+        _print(view, as_json, None if wait else waits_for)
         if view.state == "refused":
             raise Failed(f"redemption {view.redemption_id} refused: {view.reason}", REFUSED)
         if wait and view.state != "redeemed":
@@ -118,11 +136,11 @@ def show(
                 promo = await client.ask.promo(which)
                 if promo is None:
                     raise Failed(f"promo code {which!r} is unknown", REFUSED)
-                _print_code(which, promo, as_json)
+                emit(promo, as_json, lambda console: render_promo(console, which, promo, datetime.now(UTC)))
                 return
             view = await _redemption(client, redemption_id, timeout if wait else None)
         _print(view, as_json)
-        if wait and view.state == "claimed":
+        if wait and view.state in ("waiting", "claimed"):
             raise Failed(f"redemption {which} still waits after {timeout:g} s", UNREACHABLE)
 
     run(work())
@@ -135,6 +153,7 @@ async def _put(
     valid_from: str | None,
     valid_until: str | None,
     uses_max: int | None,
+    scarce: Scarce,
     timeout_s: float,
 ) -> None:
     given = _effect(multiply, bonus)
@@ -142,7 +161,7 @@ async def _put(
     if begin and end and begin >= end:
         raise Failed("--until: a time later than --from", USAGE)
     async with connected(operator=True) as client:
-        sent = await client.put_promo(code, given, valid_from=begin, valid_until=end, uses_max=uses_max)
+        sent = await client.put_promo(code, given, valid_from=begin, valid_until=end, uses_max=uses_max, scarce=scarce)
         await handled(client, sent, timeout_s)
     typer.echo(f"promo {code}: {effect(given)}")
 
@@ -162,21 +181,25 @@ async def _redemption(client: Client, redemption_id: UUID, wait_s: float | None)
     return view
 
 
-def _print(view: RedemptionView, as_json: bool) -> None:
+def _print(view: RedemptionView, as_json: bool, waits_for: str | None = None) -> None:
     words = f"redemption {view.redemption_id} {view.state}"
     if view.added is not None:
         words += f": {view.added} coins added"
     if view.reason:
         words += f" ({view.reason})"
+    if waits_for:
+        words += f": {waits_for}"
     emit(view, as_json, lambda console: console.print(words))
 
 
-def _print_code(code: str, promo: PromoView, as_json: bool) -> None:
+def render_promo(console: Console, code: str, promo: PromoView, now: datetime) -> None:
+    """The code as people read it."""
     words = f"promo {code}: {effect(promo.effect)}, used {promo.uses}"
     words += f" of {promo.uses_max}" if promo.uses_max is not None else " times"
     words += f", from {promo.valid_from.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_from else ""
     words += f", until {promo.valid_until.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_until else ""
-    emit(promo, as_json, lambda console: console.print(words))
+    console.print(f"{words}, scarce: {promo.scarce}")
+    render_pending(console, promo.pending, promo.pending_count, now)
 
 
 def _effect(multiply: int | None, bonus: int | None) -> PromoEffect:

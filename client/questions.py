@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
@@ -24,6 +25,7 @@ from contracts.queries import (
     RedemptionView,
     ShowAccount,
     ShowHistory,
+    ShowItem,
     ShowOperation,
     ShowOrder,
     ShowOutcome,
@@ -42,10 +44,13 @@ View = TypeVar("View", bound=Contract)
 
 
 class Questions:
-    """Asks over a connection. Each raises `Unreachable`, `QueryRefused` or `NotAllowed`; times are in seconds."""
+    """Asks over a connection. Each raises `Unreachable`, `QueryRefused` or `NotAllowed`; times are in seconds.
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    `learn` is told every answer.
+    """
+
+    def __init__(self, connection: Connection, learn: Callable[[Contract], None]) -> None:
+        self._connection, self._learn = connection, learn
 
     async def __call__(
         self, query: Query, service: Service | None = None, timeout_s: float = ANSWER_S_MAX
@@ -57,7 +62,10 @@ class Questions:
             if str(content["error"]).endswith("ask again"):
                 raise Unreachable(f"{key}: {content['error']}")
             raise QueryRefused(f"{key}: {content['error']}")
-        return parse_reply(query, content.get("answer"))
+        answer = parse_reply(query, content.get("answer"))
+        if answer is not None:
+            self._learn(answer)
+        return answer
 
     async def account(self, account_id: str, timeout_s: float = ANSWER_S_MAX) -> AccountView | None:
         """The account and its pending operations."""
@@ -92,8 +100,12 @@ class Questions:
         return _as(RedemptionView, await self(ShowRedemption(redemption_id=redemption_id), timeout_s=timeout_s))
 
     async def promo(self, code: str) -> PromoView | None:
-        """One promo code. For operators."""
+        """One promo code, and the redemptions that have or want a use of it. For operators."""
         return _as(PromoView, await self(ShowPromo(code=code)))
+
+    async def item(self, item: str, timeout_s: float = ANSWER_S_MAX) -> ItemView | None:
+        """One item of the catalog, and the orders that have or want its pieces."""
+        return _as(ItemView, await self(ShowItem(item=item), timeout_s=timeout_s))
 
     async def catalog(self) -> tuple[ItemView, ...]:
         """All items, by name."""

@@ -1,4 +1,4 @@
-"""What the command line remembers from one call to the next: the recent commands of each account, in a file."""
+"""What the command line remembers from one call to the next: each account's commands whose answer is not known yet."""
 
 from __future__ import annotations
 
@@ -58,12 +58,13 @@ class Recall:
         return self._change(change, now)
 
     def forget(self, account_id: str, own_id: UUID) -> None:
-        """See `client.recent.Memory`."""
+        """See `client.recent.Memory`. What is not in the file, or cannot be read, costs nothing and is no problem."""
 
         def change(accounts: Accounts) -> None:
             accounts[account_id] = [each for each in accounts.get(account_id, []) if each.id != own_id]
 
-        self._change(change, time.time())
+        if self._mentions(own_id):
+            self._change(change, time.time())
 
     def _change(self, change: Callable[[Accounts], Changed], now: float) -> Changed:
         """Change what is known, locked against other writers."""
@@ -80,6 +81,12 @@ class Recall:
                 "set HOLDFAST_STATE_DIR to a folder that can be written"
             )
             return change({})
+
+    def _mentions(self, own_id: UUID) -> bool:
+        try:
+            return str(own_id).encode() in self._file.read_bytes()
+        except OSError:
+            return False
 
     def _read(self) -> dict[str, list[Earlier]]:
         try:

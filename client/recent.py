@@ -1,4 +1,8 @@
-"""Which earlier commands a new command is to name in `after`, so that it keeps its place behind them. Pure."""
+"""Which earlier commands a new command is to name in `after`, so that it joins the account behind them. Pure.
+
+Remembered are commands that may not have joined the account's operations yet. What has joined is before all that is
+sent from then on, and need not be named; what never joins must not be.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,14 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from contracts.base import AFTER_MAX
+from contracts.base import AFTER_MAX, Contract
+from contracts.queries import OperationView, OrderView, RedemptionView
 
-REMEMBERED_S = 60.0
-"""A command that was sent this long ago has arrived, or its place is no longer kept."""
+REMEMBERED_S = 900.0
+"""How long a command is named whose answer is not known, in seconds. One that never comes makes those that name it wait
+in vain, and be refused (`named_missing`) when their own time is over, so it is not named for ever. One that is late by
+more than this may be overtaken.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,14 @@ class Memory(Protocol):
         """Note that a command is sent now; returns what it names in `after`: what is given, or else its elders."""
 
     def forget(self, account_id: str, own_id: UUID) -> None:
-        """The command was never sent, or can never arrive at the account."""
+        """The command has joined the account's operations, or never will."""
 
 
 def elders(known: Iterable[Earlier], own_id: UUID, now: float) -> tuple[UUID, ...]:
     """Ids of the latest commands that are to come before `own_id`, in the order they were sent.
 
-    Left out are those that said themselves that they come after it, directly or through others.
+    All of them, though the last one names the others: it may be refused or withdrawn before those have come. Left out
+    are those that said themselves that they come after `own_id`, directly or through others.
     """
     recent = fresh(known, now)
     behind, before = {own_id}, 0
@@ -43,6 +52,24 @@ def elders(known: Iterable[Earlier], own_id: UUID, now: float) -> tuple[UUID, ..
         before = len(behind)
         behind |= {each.id for each in recent if behind.intersection(each.after)}
     return tuple(each.id for each in recent if each.id not in behind)[-AFTER_MAX:]
+
+
+def joined(view: Contract) -> tuple[str, UUID] | None:
+    """The account and the command of which this answer says that it has joined the account's operations, or that it
+    has no effect on them.
+
+    A redemption that waits for a use of its code counts as well: it may wait for strangers, and what the account does
+    meanwhile is not to wait for them, too.
+    """
+    match view:
+        case OperationView(state=state) if state != "outside":
+            return view.account_id, view.operation_id
+        case OrderView(state=state) if state != "placed":
+            return view.account_id, view.order_id
+        case RedemptionView(state=state) if state != "claimed":
+            return view.account_id, view.redemption_id
+        case _:
+            return None
 
 
 def fresh(known: Iterable[Earlier], now: float) -> list[Earlier]:
@@ -68,7 +95,11 @@ class Recent:
 
     def forget(self, account_id: str, own_id: UUID) -> None:
         """See `Memory`."""
-        self._accounts[account_id] = [each for each in self._accounts.get(account_id, []) if each.id != own_id]
+        known = self._accounts.get(account_id, [])
+        if kept := [each for each in known if each.id != own_id]:
+            self._accounts[account_id] = kept
+        else:
+            self._accounts.pop(account_id, None)
 
     def _forget_old(self, now: float) -> None:
         """Accounts stand in the order of their last command, so only the oldest need a look."""

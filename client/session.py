@@ -31,7 +31,7 @@ from client.errors import (
 )
 from client.recall import Recall
 from client.settings import Settings
-from contracts.base import explain
+from contracts.base import Scarce, explain
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 WIDTH_MIN = 150
@@ -47,7 +47,11 @@ AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The acc
 OrderArgument = Annotated[UUID, typer.Argument(metavar="ORDER", help="The order's id.")]
 After = Annotated[
     list[UUID] | None,
-    typer.Option("--after", help="An earlier command's id to keep behind; instead of the recent ones. Repeatable."),
+    typer.Option("--after", help="An earlier command's id to come after; instead of all unanswered ones. Repeatable."),
+]
+Scarcity = Annotated[
+    Scarce,
+    typer.Option("--scarce", help="Whether who comes while there is none, but one may come back, waits or is refused."),
 ]
 OwnId = Annotated[UUID | None, typer.Option("--id", help="Its id; the same id again does nothing again.")]
 
@@ -67,6 +71,7 @@ CLI_NAMES = {
     "valid_from": "--from",
     "valid_until": "--until",
     "after": "--after",
+    "scarce": "--scarce",
     "reason": "--reason",
     "traceparent": "TRACEPARENT (environment)",
     "limit": "--limit",
@@ -104,7 +109,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 @asynccontextmanager
 async def connected(*, operator: bool = False) -> AsyncIterator[Client]:
-    """A client for one command, that remembers recent commands from one call to the next."""
+    """A client for one command, that remembers unanswered commands from one call to the next."""
     settings = Settings.read()
     url = settings.required("operator_amqp_url" if operator else "amqp_url")
     recall = Recall(url, Path(settings.state_dir) if settings.state_dir else None)

@@ -11,10 +11,13 @@ from rich.text import Text
 from contracts import commands as c
 from contracts import events as e
 from contracts.base import Fact
+from contracts.roles import Bonus, Multiply
 
 WIDTH_ACCOUNT, WIDTH_EVENT = 20, 20
 
 COLOURS = {"commands": "cyan", "user": "green", "order": "magenta", "promo": "yellow"}
+OTHER_COLOUR = "blue"
+"""That of services which have joined the system since."""
 ENDS_BADLY = ("coins.refused", "order.failed", "order.cancelled", "promo.refused", "coins.expired")
 
 
@@ -25,19 +28,19 @@ def short(id_: UUID | str) -> str:
 
 def line(offset_s: float, account: str, fact: Fact) -> Text:
     """The line of one message; `offset_s`: seconds since the watching began."""
-    colour = "red" if fact.type in ENDS_BADLY else COLOURS[fact.exchange]
+    colour = "red" if fact.type in ENDS_BADLY else COLOURS.get(fact.exchange, OTHER_COLOUR)
     text = Text(f"{offset_s:8.3f}s  ", style="dim")
     text.append(f"{account:<{WIDTH_ACCOUNT}}  ", style="bold")
     text.append(f"{fact.type:<{WIDTH_EVENT}}  ", style=colour)
     return text.append(essentials(fact))
 
 
-def effect(promo: c.Multiply | c.Bonus) -> str:
+def effect(promo: Multiply | Bonus) -> str:
     """What a promo code does."""
     match promo:
-        case c.Multiply(factor=factor):
+        case Multiply(factor=factor):
             return f"x{factor}"
-        case c.Bonus(amount=amount):
+        case Bonus(amount=amount):
             return f"+{amount}"
         case _:
             assert_never(promo)
@@ -52,8 +55,8 @@ def essentials(fact: Fact) -> str:
             return f"{item}: {price} coins, " + ("external" if fulfilment == "external" else f"{stock} in stock")
         case c.PutPromo(code=code):
             return f"{code}: {effect(fact.effect)}"
-        case e.OperationWaiting(kind=kind, waits_for=waits_for):
-            return f"{kind} {short(fact.operation_id)} waits for {', '.join(map(short, waits_for))}"
+        case e.OperationWaiting() | e.OperationAccepted() | e.OrderWaiting() | e.PromoWaiting():
+            return _waiting(fact)
         case e.CoinsMultiplied(factor=factor, added=added):
             return f"{short(fact.operation_id)} x{factor}: {added} coins added"
         case e.CoinsRefused(kind=kind, reason=reason):
@@ -79,6 +82,21 @@ def _command(fact: c.CreditAccount | c.PlaceOrder | c.RedeemPromo | c.CancelOrde
         case _:
             assert_never(fact)
     return said + (f" after {', '.join(map(short, fact.after))}" if fact.after else "")
+
+
+def _waiting(fact: e.OperationWaiting | e.OperationAccepted | e.OrderWaiting | e.PromoWaiting) -> str:
+    ahead = ", ".join(map(short, fact.waits_for))
+    match fact:
+        case e.OperationWaiting(kind=kind):
+            return f"{kind} {short(fact.saga)} waits for {ahead}"
+        case e.OperationAccepted(kind=kind):
+            return f"{kind} {short(fact.saga)} is accepted and waits for {ahead}"
+        case e.OrderWaiting(item=item):
+            return f"{short(fact.saga)} {item} waits for {ahead}"
+        case e.PromoWaiting():
+            return f"{short(fact.saga)} waits for {ahead}"
+        case _:
+            assert_never(fact)
 
 
 def _plain(fact: Fact) -> str:

@@ -27,7 +27,7 @@ def redemption_ended(redemption: RedemptionView) -> bool:
 
 def operation_answered(operation: OperationView) -> bool:
     """Whether the operation has its answer; a reservation has it before it is settled."""
-    return operation.state not in ("named", "waiting")
+    return operation.state not in ("outside", "waiting", "accepted")
 
 
 async def until(
@@ -38,7 +38,7 @@ async def until(
     deadline = loop.time() + timeout_s
     seen: View | None = None
     silence: Unreachable | None = None
-    for interval_s in _intervals():
+    for interval_s in intervals():
         try:
             seen = await look()
             silence = None
@@ -56,7 +56,8 @@ async def until(
     raise StillOpen(f"{what} is still {state} after {timeout_s:g} s", seen)
 
 
-def _intervals() -> Iterator[float]:
+def intervals() -> Iterator[float]:
+    """Seconds to pause before the next look, without end."""
     interval_s = INTERVAL_S_MIN
     while True:
         yield interval_s

@@ -52,6 +52,15 @@ def test_a_forgotten_command_is_not_named(tmp_path: Path) -> None:
     assert recall.follow("alice", B, None, time.time()) == ()
 
 
+def test_forgetting_what_is_not_remembered_is_no_problem(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path, tmp_path / "file", tmp_path / "none"):
+        recall = Recall(URL, folder)
+        recall.forget("alice", A)
+        assert recall.problem is None
+        assert not recall._file.exists()
+
+
 def test_without_a_folder_a_command_is_sent_all_the_same_with_a_warning(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     recall = Recall(URL, tmp_path / "file")

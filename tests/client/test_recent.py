@@ -1,13 +1,16 @@
-"""A command names the account's recent commands, and never one that is to come after it."""
+"""A command names the account's unanswered commands, and never one that is to come after it."""
 
 from __future__ import annotations
 
 from uuid import UUID, uuid4
 
-from client.client import Client
-from client.recent import REMEMBERED_S, Earlier, Recent, elders
-from contracts.base import AFTER_MAX
+import pytest
+
+from client.client import Client, Sent
+from client.recent import REMEMBERED_S, Earlier, Recent, elders, joined
+from contracts.base import AFTER_MAX, Contract
 from contracts.commands import CreditAccount, PlaceOrder
+from contracts.queries import OperationView, OrderView, OutcomeView, RedemptionView
 
 A, B, C, D = (UUID(int=number) for number in range(1, 5))
 
@@ -34,8 +37,8 @@ def test_what_the_caller_gives_stays_and_is_remembered() -> None:
 
 
 def test_at_most_the_latest_are_named() -> None:
-    known = [Earlier(UUID(int=number), (), float(number)) for number in range(40)]
-    assert elders(known, uuid4(), 40.0) == tuple(each.id for each in known[-AFTER_MAX:])
+    known = [Earlier(UUID(int=number), (), float(number)) for number in range(AFTER_MAX + 40)]
+    assert elders(known, uuid4(), float(len(known))) == tuple(each.id for each in known[-AFTER_MAX:])
 
 
 def test_old_commands_are_forgotten() -> None:
@@ -75,8 +78,11 @@ def test_sent_again_a_command_names_neither_itself_nor_its_successors() -> None:
 def test_accounts_without_recent_commands_take_no_memory() -> None:
     recent = Recent()
     for number in range(100):
-        recent.follow(f"account-{number}", uuid4(), None, float(number))
-    assert len(recent._accounts) <= REMEMBERED_S + 1
+        recent.follow(f"account-{number}", uuid4(), None, number * REMEMBERED_S / 10)
+    assert len(recent._accounts) <= 11
+    recent.follow("alice", A, None, REMEMBERED_S * 100)
+    recent.forget("alice", A)
+    assert not recent._accounts
 
 
 def test_a_client_fills_in_after_only_where_asked() -> None:
@@ -88,3 +94,93 @@ def test_a_client_fills_in_after_only_where_asked() -> None:
     filled = client._follow(order.model_copy(update={"order_id": C}), True)
     assert isinstance(filled, PlaceOrder)
     assert filled.after == (A, B)
+
+
+def operation(state: str) -> OperationView:
+    return OperationView(
+        account_id="alice", operation_id=A, kind="credit", state=state, size=5, added=None, reason=None
+    )
+
+
+def order(state: str) -> OrderView:
+    return OrderView.model_validate(
+        {**dict.fromkeys(OrderView.model_fields), "order_id": A, "account_id": "alice", "state": state}
+    )
+
+
+def redemption(state: str) -> RedemptionView:
+    return RedemptionView.model_validate(
+        {**dict.fromkeys(RedemptionView.model_fields), "redemption_id": A, "account_id": "alice", "state": state}
+    )
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        *(operation(state) for state in ("waiting", "accepted", "reserved", "refused", "captured", "credited")),
+        *(order(state) for state in ("reserved", "confirmed", "completed", "failed", "cancelled")),
+        *(redemption(state) for state in ("waiting", "redeemed", "refused")),
+    ],
+    ids=lambda view: f"{type(view).__name__} {view.state}",
+)
+def test_what_has_joined_or_has_no_effect_is_not_named_any_more(view: Contract) -> None:
+    assert joined(view) == ("alice", A)
+    client = Client("amqp://client:secret@127.0.0.1:1/nowhere")
+    client._follow(PlaceOrder(order_id=A, account_id="alice", item="book"), True)
+    client._learn(view)
+    later = client._follow(PlaceOrder(order_id=B, account_id="alice", item="book"), True)
+    assert isinstance(later, PlaceOrder)
+    assert later.after == ()
+
+
+@pytest.mark.parametrize(
+    "view",
+    [operation("outside"), order("placed"), redemption("claimed"), OutcomeView(outcome="handled")],
+    ids=lambda view: f"{type(view).__name__} {getattr(view, 'state', '')}",
+)
+def test_what_may_not_have_joined_is_named_still(view: Contract) -> None:
+    assert joined(view) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "named"),
+    [
+        (CreditAccount(credit_id=A, account_id="alice", amount=5), ()),
+        (CreditAccount(credit_id=A, account_id="alice", amount=5, after=(D,)), (A,)),
+        (PlaceOrder(order_id=A, account_id="alice", item="book"), (A,)),
+    ],
+    ids=["it has joined", "it may stand outside", "its service has it, its account may not"],
+)
+async def test_a_command_that_was_handled_is_named_unless_it_has_joined(
+    command: CreditAccount | PlaceOrder, named: tuple[UUID, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client("amqp://client:secret@127.0.0.1:1/nowhere")
+
+    async def handled(*_: object) -> OutcomeView:
+        return OutcomeView(outcome="handled")
+
+    monkeypatch.setattr(client.ask, "outcome", handled)
+    client._follow(command, False)
+    await client.outcome(Sent(A, uuid4(), command))
+    later = client._follow(PlaceOrder(order_id=B, account_id="alice", item="book"), True)
+    assert isinstance(later, PlaceOrder)
+    assert later.after == named
+
+
+async def test_credits_name_nothing_and_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = Client("amqp://client:secret@127.0.0.1:1/nowhere")
+
+    async def publish(*_: object) -> None:
+        pass
+
+    monkeypatch.setattr(client.connection, "publish", publish)
+    order = await client.place_order("alice", "book")
+    credit = await client.credit("alice", 5)
+    chosen = await client.credit("alice", 5, after=[order.id])
+    promo = await client.redeem_promo("alice", "X")
+    assert [getattr(each.command, "after", None) for each in (order, credit, chosen, promo)] == [
+        (),
+        (),
+        (order.id,),
+        (order.id, credit.id, chosen.id),
+    ]

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import cast
 from uuid import UUID
 
 import pytest
 from aio_pika.abc import AbstractIncomingMessage
 
-from client.commands_account import render_account
 from client.dead import letter
 from client.tap import Follower, Seen, _read
 from client.timeline import line
@@ -19,11 +17,11 @@ from contracts import commands as c
 from contracts import events as e
 from contracts.base import Fact
 from contracts.envelope import BATCH, SINGLE, Envelope, encode
-from contracts.queries import AccountView, PendingView
+from contracts.roles import Bonus, Multiply
 
 A, B = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
-DOUBLE = c.Multiply(factor=2)
+DOUBLE = Multiply(factor=2)
 
 LINES: list[tuple[Fact, str]] = [
     (c.OpenAccount(account_id="alice"), ""),
@@ -34,21 +32,37 @@ LINES: list[tuple[Fact, str]] = [
     (c.FulfilmentRejected(order_id=A, reason="no lamps"), "aaaaaaaa no lamps"),
     (c.PutItem(item="book", price=20, stock=5), "book: 20 coins, 5 in stock"),
     (c.PutItem(item="lamp", price=20, fulfilment="external"), "lamp: 20 coins, external"),
-    (c.PutPromo(code="X", effect=c.Bonus(amount=5)), "X: +5"),
-    (e.CoinsCaptured(account_id="alice", operation_id=A, amount=20), "aaaaaaaa 20 coins"),
-    (e.CoinsMultiplied(account_id="alice", operation_id=B, factor=2, added=30), "bbbbbbbb x2: 30 coins added"),
+    (c.PutPromo(code="X", effect=Bonus(amount=5)), "X: +5"),
+    (e.CoinsCaptured(account_id="alice", operation_id=A, asked_by="order", amount=20), "aaaaaaaa 20 coins"),
     (
-        e.CoinsRefused(account_id="alice", operation_id=A, kind="reserve", reason="insufficient_coins"),
+        e.CoinsMultiplied(account_id="alice", operation_id=B, asked_by="promo", factor=2, added=30),
+        "bbbbbbbb x2: 30 coins added",
+    ),
+    (
+        e.CoinsRefused(
+            account_id="alice", operation_id=A, asked_by="order", kind="reserve", reason="insufficient_coins"
+        ),
         "reserve aaaaaaaa: insufficient_coins",
     ),
     (
         e.OperationWaiting(
-            account_id="alice", operation_id=B, kind="multiply", position=1, waits_for=(A,), deadline=AT
+            account_id="alice", operation_id=B, asked_by="promo", kind="multiply", position=1, waits_for=(A,)
         ),
         "multiply bbbbbbbb waits for aaaaaaaa",
     ),
+    (
+        e.OperationAccepted(
+            account_id="alice", operation_id=B, asked_by="promo", kind="multiply", position=1, waits_for=(A,)
+        ),
+        "multiply bbbbbbbb is accepted and waits for aaaaaaaa",
+    ),
+    (
+        e.OrderWaiting(order_id=A, account_id="alice", item="book", position=1, waits_for=(B,)),
+        "aaaaaaaa book waits for bbbbbbbb",
+    ),
+    (e.PromoWaiting(redemption_id=A, account_id="alice", position=1, waits_for=(B,)), "aaaaaaaa waits for bbbbbbbb"),
     (e.OrderFailed(order_id=A, account_id="alice", reason="rejected"), "aaaaaaaa rejected"),
-    (e.PromoClaimed(redemption_id=B, account_id="alice", effect=DOUBLE, wait_s=5.0), "bbbbbbbb: x2"),
+    (e.PromoClaimed(redemption_id=B, account_id="alice", effect=DOUBLE, wait_s=5.0, join_s=9.0), "bbbbbbbb: x2"),
     (e.PromoRedeemed(redemption_id=B, account_id="alice", added=3), "bbbbbbbb: 3 coins added"),
 ]
 
@@ -201,39 +215,13 @@ def test_a_letter_with_headers_that_make_no_sense_is_a_letter(service: str, head
     assert (found.at, found.body) == (None, b"{}")
 
 
-def test_an_account_says_what_waits_for_what_and_how_long_at_most(tmp_path: Path) -> None:
-    from rich.console import Console
+def test_a_service_that_has_joined_the_system_since_has_a_line_as_well() -> None:
+    class GiftSent(Fact):
+        type = "gift.sent"
+        exchange = "gift"
+        saga_field = "gift_id"
 
-    until = AT.replace(minute=1)
-    order = PendingView(
-        operation_id=A, kind="reserve", state="reserved", amount=20, factor=None, deadline=until, waits_for=(),
-        waits_until=None,
-    )  # fmt: skip
-    promo = PendingView(
-        operation_id=B, kind="multiply", state="waiting", amount=None, factor=2, deadline=None, waits_for=(A,),
-        waits_until=until,
-    )  # fmt: skip
-    view = AccountView(account_id="alice", balance=50, available=30, possible=100, pending=(order, promo), now=AT)
-    console = Console(record=True, width=150, file=(tmp_path / "out").open("w"))
-    render_account(console, view)
-    lines = [" ".join(each.split()) for each in console.export_text().splitlines()]
-    assert "balance 50" in lines
-    assert "available 30 (surely)" in lines
-    assert f"{A} reserve 20 reserved its order's end 60 s" in lines
-    assert f"{B} multiply x2 waiting reserve 20 aaaaaaaa 60 s" in lines
+        gift_id: UUID
+        account_id: str
 
-
-def test_an_account_says_how_many_more_are_pending(tmp_path: Path) -> None:
-    from rich.console import Console
-
-    named = PendingView(
-        operation_id=A, kind=None, state="named", amount=None, factor=None, deadline=AT, waits_for=(), waits_until=None
-    )
-    view = AccountView(account_id="alice", balance=5, available=0, possible=None, pending=(named,), now=AT)
-    said = {}
-    for count in (None, 1, 1000):
-        console = Console(record=True, width=150, file=(tmp_path / "out").open("w"))
-        render_account(console, view.model_copy(update={"pending_count": count}))
-        said[count] = console.export_text()
-    assert "and 999 more" in said[1000]
-    assert " more" not in said[1] + said[None], "an older service does not say how many there are"
+    assert "gift.sent" in line(1.0, "alice", GiftSent(gift_id=A, account_id="alice")).plain
