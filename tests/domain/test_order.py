@@ -1,7 +1,7 @@
 """What every state of an order does with every event, written out by hand and compared cell by cell.
 
-A cell says: the new state, what is announced, `stock-`/`stock+` if goods are taken or put back; `.` nothing happens;
-`!` the message contradicts what is known and is parked.
+A cell says: the new state, what is announced, `take`, `sell` or `back` if the order wants something of the stock; `.`
+nothing happens; `!` the message contradicts what is known and is parked. Below: what the stock makes of the wishes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
@@ -31,12 +31,17 @@ from order_service.order import (
     TABLE,
     AnswerOverdue,
     Contradiction,
+    GiveBack,
+    GoodsRefused,
+    GoodsTaken,
     Item,
     Order,
     OrderDeadlinePassed,
+    Sell,
     Situation,
     State,
     Step,
+    Take,
     decide,
 )
 
@@ -45,18 +50,20 @@ ID = UUID(int=7)
 EARLIER = UUID(int=6)
 
 INSTANT = """
-event      | unknown                   | placed                           | confirmed                  | completed              | failed                 | cancelled
-place      | placed order.placed       | .                                | .                          | = order.completed      | = order.failed         | = order.cancelled
-cancel     | cancelled order.cancelled | cancelled order.cancelled        | = order.cancel_refused     | = order.cancel_refused | = order.cancel_refused | = order.cancelled
-reserved   | !                         | confirmed order.confirmed stock- | .                          | .                      | = order.failed         | = order.cancelled
-refused    | .                         | failed order.failed              | failed order.failed stock+ | !                      | .                      | .
-captured   | !                         | !                                | completed order.completed  | .                      | !                      | !
-released   | .                         | failed order.failed              | failed order.failed stock+ | !                      | .                      | .
-expired    | .                         | failed order.failed              | failed order.failed stock+ | !                      | .                      | .
-accepted   | !                         | !                                | .                          | .                      | = order.failed         | = order.cancelled
-rejected   | !                         | !                                | !                          | !                      | .                      | .
-deadline   | .                         | .                                | .                          | .                      | .                      | .
-overdue    | .                         | = order.placed (again)           | = order.confirmed (again)  | .                      | .                      | .
+event      | unknown                   | placed                    | reserved                       | confirmed                      | completed              | failed                 | cancelled
+place      | placed order.placed       | .                         | .                              | .                              | = order.completed      | = order.failed         | = order.cancelled
+cancel     | cancelled order.cancelled | cancelled order.cancelled | cancelled order.cancelled back | = order.cancel_refused         | = order.cancel_refused | = order.cancel_refused | = order.cancelled
+reserved   | !                         | reserved take             | .                              | .                              | .                      | = order.failed         | = order.cancelled
+refused    | .                         | failed order.failed       | failed order.failed back       | failed order.failed back       | !                      | .                      | .
+captured   | !                         | !                         | !                              | completed order.completed sell | .                      | !                      | !
+released   | .                         | failed order.failed       | failed order.failed back       | failed order.failed back       | !                      | .                      | .
+expired    | .                         | failed order.failed       | failed order.failed back       | failed order.failed back       | !                      | .                      | .
+accepted   | !                         | !                         | !                              | .                              | .                      | = order.failed         | = order.cancelled
+rejected   | !                         | !                         | !                              | !                              | !                      | .                      | .
+taken      | !                         | !                         | confirmed order.confirmed      | !                              | !                      | .                      | .
+no goods   | !                         | !                         | failed order.failed            | !                              | !                      | .                      | .
+deadline   | .                         | .                         | .                              | .                              | .                      | .                      | .
+overdue    | .                         | = order.placed (again)    | .                              | = order.confirmed (again)      | .                      | .                      | .
 """  # noqa: E501
 
 EXTERNAL = """
@@ -77,20 +84,24 @@ overdue    | = order.placed (again)         | .                         | = orde
 EVENTS: dict[str, Fact] = {
     "place": PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=2),
     "cancel": CancelOrder(order_id=ID, account_id="a"),
-    "reserved": CoinsReserved(account_id="a", operation_id=ID, amount=20, deadline=NOW),
-    "refused": CoinsRefused(account_id="a", operation_id=ID, kind="reserve", reason="insufficient_coins"),
-    "captured": CoinsCaptured(account_id="a", operation_id=ID, amount=20),
-    "released": CoinsReleased(account_id="a", operation_id=ID, amount=20),
-    "expired": CoinsExpired(account_id="a", operation_id=ID, amount=20),
+    "reserved": CoinsReserved(account_id="a", operation_id=ID, asked_by="order", amount=20, deadline=NOW),
+    "refused": CoinsRefused(
+        account_id="a", operation_id=ID, asked_by="order", kind="reserve", reason="insufficient_coins"
+    ),
+    "captured": CoinsCaptured(account_id="a", operation_id=ID, asked_by="order", amount=20),
+    "released": CoinsReleased(account_id="a", operation_id=ID, asked_by="order", amount=20),
+    "expired": CoinsExpired(account_id="a", operation_id=ID, asked_by="order", amount=20),
     "accepted": FulfilmentAccepted(order_id=ID),
     "rejected": FulfilmentRejected(order_id=ID, reason="broken"),
+    "taken": GoodsTaken(order_id=ID),
+    "no goods": GoodsRefused(order_id=ID, reason="out_of_stock"),
     "deadline": OrderDeadlinePassed(order_id=ID),
     "overdue": AnswerOverdue(order_id=ID),
 }
 
 
-def situation(state: str, fulfilment: str, stock: int = 5) -> Situation:
-    item = Item("sword", 10, stock, fulfilment)  # type: ignore[arg-type]
+def situation(state: str, fulfilment: str) -> Situation:
+    item = Item("sword", 10, fulfilment)  # type: ignore[arg-type]
     if state == "unknown":
         return Situation(Order(ID), item, NOW)
     deadline = NOW + timedelta(seconds=60) if state in ("placed", "reserved") else None
@@ -108,11 +119,14 @@ def told(before: Situation, after: Step) -> str:
     """What happened, in the words of the table."""
     words: list[str] = ["=" if after.order.state == before.order.state else after.order.state]
     words += [fact.type for fact in after.facts]
-    assert before.item is not None
-    assert after.item is not None
-    if after.item.stock != before.item.stock:
-        assert abs(after.item.stock - before.item.stock) == 2
-        words.append("stock-" if after.item.stock < before.item.stock else "stock+")
+    match after.wish:
+        case Take():
+            assert after.wish == Take(2, NOW + timedelta(seconds=60))
+            words.append("take")
+        case Sell():
+            words.append("sell")
+        case GiveBack():
+            words.append("back")
     if after.order.accepted != before.order.accepted:
         words.append("(remembered)")
     if after.again:
@@ -157,7 +171,7 @@ def test_a_deadline_that_passed_counts_before_any_event(state: str, event: str) 
     ("place", "item", "reason"),
     [
         (EVENTS["place"], None, "unknown_item"),
-        (EVENTS["place"], Item("sword", COINS_MAX, 5, "instant"), "amount_limit"),
+        (EVENTS["place"], Item("sword", COINS_MAX, "instant"), "amount_limit"),
     ],
 )
 def test_an_order_that_cannot_be_priced_fails_at_once(place: Fact, item: Item | None, reason: str) -> None:
@@ -165,16 +179,10 @@ def test_an_order_that_cannot_be_priced_fails_at_once(place: Fact, item: Item | 
     assert step.facts == (OrderFailed(order_id=ID, account_id="a", reason=reason),)
 
 
-def test_too_little_stock_fails_the_order_and_takes_nothing() -> None:
-    at = situation("placed", "instant", stock=1)
-    step = decide(at, EVENTS["reserved"])
-    assert (step.order.reason, step.item) == ("out_of_stock", at.item)
-
-
 def test_an_acceptance_before_the_reservation_is_used_when_the_coins_are_there() -> None:
     early = decide(situation("placed", "external"), EVENTS["accepted"])
-    step = decide(Situation(early.order, early.item, NOW), EVENTS["reserved"])
-    assert told(Situation(early.order, early.item, NOW), step) == "confirmed order.confirmed"
+    then = replace(situation("placed", "external"), order=early.order)
+    assert told(then, decide(then, EVENTS["reserved"])) == "confirmed order.confirmed"
 
 
 def test_a_strangers_cancel_leaves_no_tombstone_for_another_account() -> None:
@@ -208,7 +216,7 @@ def test_what_nobody_ordered_contradicts_and_is_told_so(event: str) -> None:
 def test_a_strangers_cancel_changes_nothing_and_is_told_nothing(state: str) -> None:
     at = situation(state, "external")
     step = decide(at, CancelOrder(order_id=ID, account_id="b"))
-    assert step == Step(at.order, at.item, (CancelRefused(order_id=ID, account_id="b", reason="other_account"),))
+    assert step == Step(at.order, (CancelRefused(order_id=ID, account_id="b", reason="other_account"),))
 
 
 REASONS = {
@@ -234,7 +242,7 @@ def test_a_failed_order_says_why(state: str, event: str, reason: str) -> None:
 @pytest.mark.parametrize("event", ["place", "reserved", "accepted"])
 def test_how_an_order_failed_is_said_again_as_it_was(event: str) -> None:
     at = situation("failed", "external")
-    again = Step(at.order, at.item, (OrderFailed(order_id=ID, account_id="a", reason="broken"),))
+    again = Step(at.order, (OrderFailed(order_id=ID, account_id="a", reason="broken"),))
     assert decide(at, EVENTS[event]) == again
 
 
@@ -270,11 +278,11 @@ def test_a_question_that_was_answered_is_not_asked_again_and_the_next_one_begins
 
 
 @pytest.mark.parametrize("block", range(4))
-def test_goods_and_endings_agree_after_any_history(block: int) -> None:
-    """Any events in any order: goods are out exactly for confirmed and completed orders, and an end is an end."""
+def test_wishes_and_endings_agree_after_any_history(block: int) -> None:
+    """Any events in any order: what was taken is sold or given back exactly when the order ends, and an end is an end."""
     for seed in range(block * 2500, block * 2500 + 2500):
         chance = random.Random(seed)
-        order, item, now = Order(uuid4()), Item("sword", 10, 5, "instant"), NOW
+        order, item, now, wishes = Order(uuid4()), Item("sword", 10, "instant"), NOW, []
         for _ in range(12):
             fact = chance.choice(list(EVENTS.values()))
             now += timedelta(seconds=chance.choice((0, 0, 1, 400)))
@@ -282,8 +290,23 @@ def test_goods_and_endings_agree_after_any_history(block: int) -> None:
                 step = decide(Situation(order, item, now), fact)
             except Contradiction:
                 continue
-            if order.state in ("completed", "failed", "cancelled"):
+            if order.state in ENDED:
                 assert step.order.state == order.state
-            assert step.item is not None
-            order, item = step.order, step.item
-            assert item.stock == (3 if order.state in ("confirmed", "completed") else 5), seed
+            order = step.order
+            wishes += [type(step.wish)] if step.wish else []
+            wishes += ["refused"] if type(fact) is GoodsRefused and order.reason == "out_of_stock" else []
+        assert wishes[:2] in ENDINGS[order.state], seed
+        assert set(wishes[2:]) <= {"refused"}, seed
+
+
+ENDED = ("completed", "failed", "cancelled")
+ENDINGS: dict[str, list[list[Any]]] = {
+    "unknown": [[]],
+    "placed": [[]],
+    "reserved": [[Take]],
+    "confirmed": [[Take]],
+    "completed": [[Take, Sell]],
+    "failed": [[], [Take, GiveBack], [Take, "refused"]],
+    "cancelled": [[], [Take, GiveBack]],
+}
+"""What an order has wanted of the stock, and been refused, by the state that it has reached."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import pytest
 
 from contracts.events import CancelRefused
-from tests.domain.moves import id_of
+from tests.unit.user_service.moves import id_of
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.plan import FAULTS, Fault, Mode, plan
 from tests.simulation.pure import run

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.domain.moves import play_table
-from user_service.account import Limits
+from tests.unit.user_service.moves import play_table
+from user_service.handlers import Limits
 
 BUY_THEN_DOUBLE = """
     0  open                      -> opened
@@ -47,7 +47,7 @@ TABLES = {
         0  credit   c 50             -> c credited 50
         1  reserve  a 20 for 60      -> a reserved 20 until 61
         2  reserve  b 40 for 90      -> b waits at 1 for a until 61
-           balance 50 | 0..50 | a b
+           balance 50 | 10..50 | a b
         3  release  a                -> a released 20; b reserved 40 until 92
         4  capture  b                -> b captured 40
            balance 10 | 10..10 |
@@ -78,41 +78,74 @@ TABLES = {
         3  reserve  b 40 for 60      -> b reserved 40 until 63
            balance 50 | 0..110 | a m d e b
     """,
-    "behind a purchase that waits, the interval knows no gaps: s would be reserved in every world": """
+    "behind a purchase that waits, what every way grants is granted at once": """
         0  open                      -> opened
         0  credit   c 3              -> c credited 3
         1  reserve  a 2 for 9        -> a reserved 2 until 10
         1  reserve  b 2 for 9        -> b waits at 1 for a until 10
-        1  reserve  s 1 for 9        -> s waits at 2 for a,b until 10
+        1  reserve  s 1 for 9        -> s reserved 1 until 10
            balance 3 | 0..3 | a b s
-        2  capture  a                -> a captured 2; b refused insufficient_coins; s reserved 1 until 10
+        2  capture  a                -> a captured 2; b refused insufficient_coins
+           balance 1 | 0..1 | s
     """,
     "the doubling is sent second and arrives first": """
         0  open                      -> opened
         0  credit   c 50             -> c credited 50
-        1  multiply m 2 for 60 after a -> m waits at 1 for a until 61
-           balance 50 | 0..any | a m
+        1  multiply m 2 for 60 after a -> m waits at 0 for a until 61
+           balance 50 | 50..50 |  | m
         2  reserve  a 20 for 60      -> a reserved 20 until 62
            balance 50 | 30..100 | a m
         3  capture  a                -> a captured 20; m multiplied by 2 +30
            balance 60 | 60..60 |
     """,
-    "a place that nobody takes lapses at its deadline": """
+    "one that nothing can withdraw is accepted as soon as it has joined, and what it surely gives can be spent": """
         0  open                      -> opened
         0  credit   c 50             -> c credited 50
-        1  multiply m 2 after a      -> m waits at 1 for a
-        30 sweep                     -> nothing
-           balance 50 | 0..any | a m
-        31 sweep                     -> m multiplied by 2 +50
-           balance 100 | 100..100 |
-        32 reserve  a 20 for 9       -> a reserved 20 until 41
+        1  multiply m 2 after a      -> m waits at 0 for a until 61
+        2  reserve  a 20 for 60      -> a reserved 20 until 62; m accepted at 1 for a until 62
+           balance 50 | 60..100 | a m
+        3  cancel   m                -> nothing
+        3  refuse   m                -> nothing
+        3  reserve  b 60 for 60      -> b reserved 60 until 63
+        3  reserve  d 1 for 9        -> d waits at 3 for a,m,b until 12
+        4  release  a                -> a released 20; m multiplied by 2 +50; d reserved 1 until 12
+        5  capture  b                -> b captured 60
+        5  capture  d                -> d captured 1
+           balance 39 | 39..39 |
+    """,
+    "what is named and never comes holds up nobody, and who named it is refused with that reason": """
+        0  open                      -> opened
+        0  credit   c 50             -> c credited 50
+        1  multiply m 2 after x      -> m waits at 0 for x until 61
+        2  credit   d 10             -> d credited 10
+        2  multiply n 2              -> n multiplied by 2 +60
+        3  reserve  a 20 for 9       -> a reserved 20 until 12
+        4  capture  a                -> a captured 20
+           balance 100 | 100..100 |  | m
+        61 sweep                     -> m refused named_missing
+        62 reserve  x 20 for 9       -> x reserved 20 until 71
+    """,
+    "two that name each other both end": """
+        0  open                      -> opened
+        0  credit   c 50             -> c credited 50
+        1  reserve  a 20 for 9 after b -> a waits at 0 for b until 10
+        2  reserve  b 20 for 9 after a -> b waits at 0 for a until 11
+        10 sweep                     -> a refused named_missing; b reserved 20 until 11
+        11 sweep                     -> b expired 20
+           balance 50 | 50..50 |
+    """,
+    "nothing is answered before it joins, not even a credit": """
+        0  open                      -> opened
+        1  credit   c 50 after a     -> c waits at 0 for a until 61
+        1  reserve  b 5 for 9        -> b refused insufficient_coins
+        2  reserve  a 5 for 9        -> a refused insufficient_coins; c credited 50
     """,
     "c after b, b after a: c arrives first, then b, then a": """
         0  open                      -> opened
         0  credit   z 10             -> z credited 10
-        1  multiply c 2 for 60 after b -> c waits at 1 for b until 61
-        2  multiply b 3 for 60 after a -> b waits at 1 for a until 62
-           balance 10 | 0..any | a b c
+        1  multiply c 2 for 60 after b -> c waits at 0 for b until 61
+        2  multiply b 3 for 60 after a -> b waits at 0 for a until 62
+           balance 10 | 10..10 |  | c b
         3  reserve  a 4 for 60       -> a reserved 4 until 63
            balance 10 | 6..60 | a b c
         4  capture  a                -> a captured 4; b multiplied by 3 +12; c multiplied by 2 +18
@@ -133,10 +166,10 @@ TABLES = {
         3  capture  a                -> conflict
            balance 50 | 50..50 |
     """,
-    "so it does for one that is named, and frees its place": """
+    "so it does for one that is named, and lets join who named it": """
         0  open                      -> opened
         0  credit   c 50             -> c credited 50
-        1  multiply m 2 for 60 after a -> m waits at 1 for a until 61
+        1  multiply m 2 for 60 after a -> m waits at 0 for a until 61
         2  release  a                -> m multiplied by 2 +50
         3  reserve  a 20 for 60      -> a refused order_failed
         4  multiply n 2 after a      -> n multiplied by 2 +100
@@ -145,7 +178,7 @@ TABLES = {
         0  open                      -> opened
         0  credit   c 50             -> c credited 50
         1  reserve  a 20 for 9       -> a reserved 20 until 10
-        10 capture  a                -> a expired 20; a expired 20
+        10 capture  a                -> a expired 20
         11 capture  a                -> a expired 20
         11 release  a                -> nothing
            balance 50 | 50..50 |
@@ -177,8 +210,8 @@ d expired 10; a expired 20
            balance 30 | 30..30 |
     """,
     "an operation that waits can be withdrawn, and only once": f"""{BUY_THEN_DOUBLE}
-        3  cancel   m                -> m refused cancelled
-        4  release  m                -> nothing
+        3  refuse   m                -> m refused promo_refused
+        4  refuse   m                -> nothing
         5  release  a                -> a released 20
            balance 50 | 50..50 |
     """,
@@ -197,8 +230,8 @@ d expired 10; a expired 20
         0  credit   c 50             -> c credited 50
         0  reserve  a 20 for 10      -> a reserved 20 until 10
         0  reserve  b 40 for 60      -> b waits at 1 for a until 10
-        0  multiply m 2              -> m waits at 2 for a,b until 60
-        0  multiply n 2              -> n waits at 3 for a,b,m until 60
+        0  multiply m 2              -> m accepted at 2 for a,b until 60
+        0  multiply n 2              -> n accepted at 3 for a,b,m until 60
         10 sweep                     -> a expired 20; b reserved 40 until 60
         60 sweep                     -> b expired 40; m multiplied by 2 +50; n multiplied by 2 +100
     """,
@@ -247,15 +280,15 @@ FULL_LOG = """
     0  open                      -> opened
     0  credit   c 50             -> c credited 50
     1  reserve  a 20 for 60      -> a reserved 20 until 61
-    2  multiply m 2 after b      -> m waits at 2 for a,b
-    3  credit   d 1              -> d refused pending_limit
+    2  multiply m 2 for 60 after x -> m waits at 1 for x until 62
     3  reserve  b 5 for 60       -> b reserved 5 until 63
-       balance 50 | 25..100 | a b m
+    3  credit   d 1              -> d refused pending_limit
+       balance 50 | 25..50 | a b | m
     4  capture  a                -> a captured 20
     5  credit   e 1              -> e credited 1
     6  credit   d 1              -> d refused pending_limit
 """
-"""A place that is kept is counted once, also when it is taken."""
+"""What stands outside counts as well."""
 
 LARGEST = """
     0  open                                -> opened
@@ -264,12 +297,13 @@ LARGEST = """
     1  bonus    e 2                        -> e refused balance_limit
     1  multiply m 2                        -> m refused balance_limit
     2  reserve  a 9007199254740990 for 9   -> a reserved 9007199254740990 until 11
-    3  credit   f 2                        -> f refused balance_limit
-    4  capture  a                          -> a captured 9007199254740990
-    5  credit   g 9007199254740991         -> g credited 9007199254740991
+    3  credit   f 2                        -> f waits at 1 for a until 11
+    4  capture  a                          -> a captured 9007199254740990; f credited 2
+    5  credit   g 9007199254740990         -> g refused balance_limit
+    5  credit   h 9007199254740989         -> h credited 9007199254740989
        balance 9007199254740991 | 9007199254740991..9007199254740991 |
 """
-"""A balance that could exceed 2**53 - 1 coins in any way the open operations may end is refused at the door."""
+"""A balance would exceed 2**53 - 1 coins: refused, as soon as that is certain."""
 
 
 @pytest.mark.parametrize("table", TABLES.values(), ids=TABLES.keys())
@@ -277,7 +311,7 @@ def test_moves(table: str) -> None:
     play_table(table)
 
 
-def test_a_full_log_refuses_at_the_door_but_keeps_the_places_it_gave() -> None:
+def test_a_full_log_refuses_at_the_door() -> None:
     play_table(FULL_LOG, Limits(pending=3))
 
 
