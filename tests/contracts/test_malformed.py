@@ -115,6 +115,7 @@ PROMO = (
         '"1969-12-31T23:59:59Z"',
         "promo.put: valid_from: Input should be greater than or equal to",
     ),
+    ("data.scarce", '"queue"', "promo.put: scarce: Input should be 'wait' or 'refuse' (given: \"queue\")"),
     ("data.uses_max", "0", "promo.put: uses_max: Input should be greater than or equal to 1 (given: 0)"),
 )
 
