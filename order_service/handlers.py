@@ -26,6 +26,7 @@ from order_service.order import (
     Situation,
     Step,
     Take,
+    Wish,
     decide,
 )
 from order_service.settings import Settings
@@ -80,55 +81,70 @@ class OrderHandlers:
 
 
 class _Decision:
-    """What one message makes of the orders. What it is told is decided first, and may be refused: till then nothing has
-    changed. Then the stock answers, which may decide other orders, until nothing more is answered. Each order is
-    answered once, so that this ends; the stock answers in the order of its log, so that it ends in one way.
+    """What one message makes of the orders.
+
+    The message is decided first, and may be refused: till then nothing has changed. Then deadlines have their effect on
+    the item's stock, and then the stock does what the order wishes. Each time the stock answers, other orders go on,
+    until nothing more is answered. Each order is answered once, so this ends, and in the order of the log, so that it
+    ends in one way.
     """
 
     def __init__(self, state: Orders, message: Message, now: datetime, limits: Limits) -> None:
         self._state, self._message, self._now, self._limits = state, message, now, limits
-        self._answers: deque[tuple[UUID, Fact]] = deque()
         self.announced: list[Announcement] = []
         if isinstance(message.fact, PutItem):
             self._put(message.fact)
         elif order_id := _order_id(message.fact):
-            self._first(order_id, message.fact)
-        while self._answers:
-            order_id, fact = self._answers.popleft()
-            self._apply(state.orders[order_id], self._decide(state.orders[order_id], fact))
+            self._tell(order_id, message.fact)
 
-    def _first(self, order_id: UUID, fact: Fact) -> None:
+    def _put(self, put: PutItem) -> None:
+        """Set the item, once for each message: again it would undo later puts."""
+        state, message, now = self._state, self._message, self._now
+        if state.stock.at[put.item].find(message.key):
+            return
+        self._follow(stock.pass_time(state.stock, put.item, now))
+        state.items[put.item] = Item(put.item, put.price, put.fulfilment, put.scarce)
+        self._follow(stock.put(state.stock, put.item, message.key, put.stock, now, message.trace))
+
+    def _tell(self, order_id: UUID, fact: Fact) -> None:
         order = self._state.orders.get(order_id) or Order(order_id, trace=self._message.trace)
         try:
             step = self._decide(order, fact)
         except Contradiction as error:
             raise Refused(str(error)) from None
-        self._apply(order, step)
+        self._keep(order, step)
+        if step.wish and step.order.item:
+            self._follow(stock.pass_time(self._state.stock, step.order.item, self._now))
+            self._follow(self._carry_out(step.order, step.wish))
 
-    def _put(self, put: PutItem) -> None:
-        """Set the item, once for each message: again it would undo later puts."""
-        state, message = self._state, self._message
-        if state.stock.at[put.item].find(message.key) is None:
-            state.items[put.item] = Item(put.item, put.price, put.fulfilment, put.scarce)
-            self._answers += stock.put(state.stock, put.item, message.key, put.stock, self._now, message.trace)
+    def _follow(self, answers: Sequence[stock.Answer]) -> None:
+        """Tell orders what the stock has answered, and so on with what follows."""
+        told = deque(answers)
+        while told:
+            order_id, fact = told.popleft()
+            order = self._state.orders[order_id]
+            step = self._decide(order, fact)
+            self._keep(order, step)
+            if step.wish:
+                told += self._carry_out(step.order, step.wish)
 
     def _decide(self, order: Order, fact: Fact) -> Step:
         name = fact.item if isinstance(fact, PlaceOrder) else order.item
         item = self._state.items.get(name) if name else None
         return decide(Situation(order, item, self._now, self._limits.deadline_s, self._limits.ask_again_s), fact)
 
-    def _apply(self, before: Order, step: Step) -> None:
-        order = step.order
-        if order is not before:
-            self._state.orders[order.id] = order
+    def _keep(self, before: Order, step: Step) -> None:
+        if step.order is not before:
+            self._state.orders[before.id] = step.order
         self.announced += [_announcement(step, fact) for fact in step.facts]
-        if step.wish is None:
-            return
+
+    def _carry_out(self, order: Order, wish: Wish) -> list[stock.Answer]:
         assert order.item is not None
-        item, cause, most = self._state.items[order.item], self._message.fact.type, self._limits.pending
-        self._answers += stock.carry_out(self._state.stock, order, item, step.wish, self._now, cause, most)
-        if isinstance(step.wish, Take) and (waiting := stock.waiting(self._state.stock, order)):
+        item, cause = self._state.items[order.item], self._message.fact.type
+        told = stock.carry_out(self._state.stock, order, item, wish, self._now, cause, self._limits.pending)
+        if isinstance(wish, Take) and (waiting := stock.waiting(self._state.stock, order)):
             self.announced.append(Announcement(waiting, order.trace))
+        return told
 
 
 def touched(messages: Sequence[Message]) -> Touched:

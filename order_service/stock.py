@@ -23,16 +23,21 @@ BY_ORDER, BY_COMMAND = OrderPlaced.exchange, PutItem.exchange
 
 def free(stock: Entity[int]) -> int:
     """The pieces that no order has: those that are set aside may come back, those who wait have none."""
-    return stock.state + sum(each.adds()[0] for each in stock if each.status != "waiting")
+    return stock.state + sum(adds[0] for each in stock if each.status != "waiting" and (adds := each.adds()))
+
+
+def pass_time(stock: Entities, name: str, now: datetime) -> list[Answer]:
+    """Let every deadline up to `now` have its effect on what waits for pieces of the item."""
+    return _answers(stock.pass_time(name, now))
 
 
 def put(stock: Entities, name: str, put_id: UUID, pieces: int, now: datetime, trace: str | None) -> list[Answer]:
     """Let the pieces that no order has be `pieces` as of now; those that orders give back later come on top.
 
-    Once for each put: again it would bring back what was sold since.
+    Once for each put: again it would bring back what was sold since. Deadlines must have passed.
     """
     stock.open(name)
-    done, entity = [stock.pass_time(name, now)], stock.at[name]
+    done, entity = [], stock.at[name]
     size = pieces - free(entity)
     while size < 0 and (bounds := entity.bounds) and bounds[0] + size < 0:
         # Pieces are taken away on which one who waits may count. Whoever came last loses them, and nobody waits behind
@@ -46,18 +51,15 @@ def put(stock: Entities, name: str, put_id: UUID, pieces: int, now: datetime, tr
 def carry_out(
     stock: Entities, order: Order, item: Item, wish: Wish, now: datetime, cause: str, pending_max: int
 ) -> list[Answer]:
-    """Do what the order wishes. `cause`: the type of the message that led to it."""
+    """Do what the order wishes. `cause`: the type of the message that led to it. Deadlines must have passed."""
     match wish:
         case Take():
             return _take(stock, order, item, wish, now, cause, pending_max)
         case Sell():
             return _answers(stock.settle(item.name, order.id, now, cause))
         case GiveBack():
-            # Time first: it may answer what waits, and then there is a reservation to release.
-            passed = stock.pass_time(item.name, now)
-            known = stock.at[item.name].find(order.id)
-            end = stock.release if known and known.status == "reserved" else stock.withdraw
-            return _answers(passed, end(item.name, order.id, now, wish.reason, cause))
+            end = stock.withdraw if _waits(stock.at[item.name], order) else stock.release
+            return _answers(end(item.name, order.id, now, wish.reason, cause))
         case _:
             assert_never(wish)
 
@@ -70,14 +72,13 @@ def _take(
         # An order takes once, so this is a put: everybody can see its id.
         return [(order.id, GoodsRefused(order_id=order.id, reason="id_used"))]
     asked = Operation(order.id, kinds.Take(wish.quantity), answer_by=wish.until, note=note)
-    passed = stock.pass_time(name, now)
     if len(stock.at[name]) >= pending_max:
-        return _answers(passed, stock.refuse(name, asked, now, "pending_limit"))
+        return _answers(stock.refuse(name, asked, now, "pending_limit"))
     arrived = stock.arrive(name, asked, now)
     if item.scarce == "refuse" and _waits(stock.at[name], order):
         refused = stock.withdraw(name, order.id, now, kinds.OUT_OF_STOCK.reason, cause)
-        return _answers(passed, arrived, refused)
-    return _answers(passed, arrived)
+        return _answers(arrived, refused)
+    return _answers(arrived)
 
 
 def waiting(stock: Entities, order: Order) -> OrderWaiting | None:
