@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from client.audit_rows import Books
 from contracts.base import Fact
 from contracts.events import CoinsMultiplied, CoinsRefused, OrderFailed, PromoRedeemed, PromoRefused
 from tests.simulation.history import History, Told
-from tests.simulation.plan import Fault, Plan, Saga
+from tests.simulation.plan import Fault, Goods, Plan, Promotion, Saga
+from tests.simulation.rows import Left
 
 UNHURRIED = 0.97
 """Deadlines are kept by clocks that may be this much faster than the world's."""
@@ -21,6 +21,7 @@ service measures a deadline by its own clock alone."""
 RECOVERED_S = 1.0
 """How long after the last fault what is sent is not hurt by it any more, but for having to wait behind what is."""
 PENDING_MAX = 1000
+WAITING = ("operation.waiting", "operation.accepted", "order.waiting", "promo.waiting")
 ENDS = {
     "order.completed": "completed",
     "order.failed": "failed",
@@ -29,41 +30,88 @@ ENDS = {
     "promo.refused": "refused",
 }
 OF_COINS = ("coins.credited", "coins.reserved", "coins.captured", "coins.released", "coins.expired")
+GUESTS_ENDS = (
+    "coins.credited",
+    "coins.multiplied",
+    "coins.captured",
+    "coins.released",
+    "coins.expired",
+    "coins.refused",
+)
 
 
-def operation_of(plan: Plan, saga: Saga) -> tuple[str, int]:
-    """The kind and size of the operation that the saga asks for."""
+def goods_of(plan: Plan, saga: Saga) -> list[Goods]:
+    """The saga's item as it was put, the first time and later on."""
+    puts = [put.goods for put in plan.puts if put.goods.name == saga.of]
+    return [*(each for each in plan.goods if each.name == saga.of), *puts]
+
+
+def promotion_of(plan: Plan, saga: Saga) -> Promotion:
+    """The saga's code."""
+    return next(each for each in plan.promotions if each.code == saga.of)
+
+
+def operations_of(plan: Plan, saga: Saga) -> set[tuple[str, int]]:
+    """The kinds and sizes of operation that the saga can ask for."""
     match saga.kind:
         case "credit":
-            return "credit", saga.size
+            return {("credit", saga.size)}
         case "buy":
-            return "reserve", saga.size * next(each.price for each in plan.goods if each.name == saga.of)
+            return {("reserve", saga.size * each.price) for each in goods_of(plan, saga)}
         case "redeem":
-            promo = next(each for each in plan.promotions if each.code == saga.of)
-            return "multiply" if promo.multiplies else "bonus", promo.size
+            promo = promotion_of(plan, saga)
+            return {("multiply" if promo.multiplies else "bonus", promo.size)}
+        case "guest":
+            return {({"out": "reserve", "in": "receive"}.get(saga.of, saga.of), saga.size)}
+
+
+def deadline_s(plan: Plan, saga: Saga) -> float:
+    """Seconds after which the saga's own deadline may end it, if nothing else does; for a change of a balance, that
+    which it may stand outside.
+    """
+    if saga.kind == "credit" or (saga.kind == "guest" and saga.of in ("credit", "bonus")):
+        return plan.joins_s
+    if saga.kind == "guest" and saga.of == "multiply":
+        return min(saga.lasts_s or plan.joins_s, plan.joins_s)
+    return saga.lasts_s or plan.lasts_s
 
 
 def lasts_s(plan: Plan, saga: Saga) -> float:
-    """How long the saga may be open, in seconds: a credit not at all."""
-    return 0.0 if saga.kind == "credit" else saga.lasts_s or plan.lasts_s
+    """Seconds within which the saga ends. What nothing withdraws waits for others, and each of them ends in its time."""
+    own = deadline_s(plan, saga)
+    match saga.kind:
+        case "credit":
+            return own if saga.after else 0.0
+        case "redeem" if saga.lasts_s is None:
+            return own + _longest(plan)
+        case "guest" if saga.of not in ("out", "in"):
+            waits_s = 0.0 if saga.of != "multiply" else saga.lasts_s or _longest(plan)
+            return max(plan.joins_s, waits_s) if saga.lasts_s else plan.joins_s + waits_s
+        case _:
+            return own
 
 
-def not_as_asked(plan: Plan, history: History, books: Books) -> Iterator[str]:
+def _longest(plan: Plan) -> float:
+    return max(plan.lasts_s, *(saga.lasts_s or 0.0 for saga in plan.sagas))
+
+
+def not_as_asked(plan: Plan, history: History, left: Left) -> Iterator[str]:
     """Operations and answers of another kind or size than the client's command says."""
-    kept = {each.operation_id: each for each in books.users.operations}
+    kept = {each.id: each for each in left.entities["user_service"].operations}
     for saga in plan.sagas:
-        kind, size = operation_of(plan, saga)
+        wanted = operations_of(plan, saga)
+        sizes = {size for _, size in wanted}
         operation = kept.get(saga.id)
-        if operation and operation.kind and (operation.kind, operation.size) != (kind, size):
-            yield f"saga {saga.number} asked to {kind} {size}, kept is {operation}"
+        if operation and operation.kind and (operation.kind, operation.size) not in wanted:
+            yield f"saga {saga.number} asked to {wanted}, kept is {operation}"
         for each in history.told.get(saga.id, {}).values():
-            told: object = size
+            told: object = None
             if isinstance(each.fact, CoinsMultiplied):
                 told = each.fact.factor
             elif each.fact.type in (*OF_COINS, "order.placed"):
                 told = each.fact.amount  # type: ignore[attr-defined]
-            if told != size:
-                yield f"saga {saga.number} asked to {kind} {size}, was told {each.fact!r}"
+            if told is not None and told not in sizes:
+                yield f"saga {saga.number} asked to {wanted}, was told {each.fact!r}"
 
 
 def refused_without_reason(plan: Plan, history: History) -> Iterator[str]:
@@ -85,33 +133,40 @@ def _reason(fact: Fact) -> str | None:
 def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: str, history: History) -> bool:
     match reason:
         case "insufficient_coins":
-            return saga.kind == "buy"
-        case "deadline_passed" | "wait_deadline_passed" | "reservation_expired":
-            in_time = at.at < history.sent[saga.id] + lasts_s(plan, saga) * UNHURRIED
+            return saga.kind == "buy" or saga.of == "out"
+        case "deadline_passed" | "wait_deadline_passed" | "reservation_expired" | "named_missing":
+            in_time = at.at < history.sent[saga.id] + deadline_s(plan, saga) * UNHURRIED
+            if reason == "named_missing":
+                return bool(saga.after) and not in_time
             return not in_time and (_may_be_hurt(plan, saga, history) or _may_be_late(plan, saga, told))
         case "pending_limit":
             return plan.pending_max < PENDING_MAX
         case "unknown_account":
             return saga.account in plan.opened_late
         case "cancelled":
-            return saga.cancels_after_s is not None
+            return saga.kind == "buy" and saga.cancels_after_s is not None
+        case "guest_gave_up":
+            return saga.kind == "guest" and (saga.cancels_after_s is not None or saga.owner == "rejects")
         case "order_failed":
             return "order.failed" in told
         case "promo_refused":
             return "promo.refused" in told
         case "out_of_stock":
-            return _demand(plan, saga) > next(each.stock for each in plan.goods if each.name == saga.of)
+            return _demand(plan, saga) > min(each.stock for each in goods_of(plan, saga))
         case "rejected":
-            return saga.of == "ordered" and saga.warehouse == "rejects"
+            return saga.of == "ordered" and saga.owner == "rejects"
         case "code_not_accepted":
-            others = sum(other.of == saga.of and other.id != saga.id for other in plan.sagas)
-            return any(others >= each.uses_max for each in plan.promotions if each.code == saga.of and each.uses_max)
+            uses_max = promotion_of(plan, saga).uses_max
+            return uses_max is not None and len(_others(plan, saga)) >= uses_max
         case "already_redeemed":
-            return any(
-                other.account == saga.account and other.of == saga.of and other.id != saga.id for other in plan.sagas
-            )
+            return any(other.account == saga.account for other in _others(plan, saga))
         case _:
             return False
+
+
+def _others(plan: Plan, saga: Saga) -> list[Saga]:
+    """The other redemptions of its code."""
+    return [other for other in plan.sagas if other.kind == "redeem" and other.of == saga.of and other.id != saga.id]
 
 
 def _may_be_hurt(plan: Plan, saga: Saga, history: History) -> bool:
@@ -120,37 +175,40 @@ def _may_be_hurt(plan: Plan, saga: Saga, history: History) -> bool:
 
 
 def _may_be_late(plan: Plan, saga: Saga, told: Mapping[str, Told]) -> bool:
-    """Whether a saga can miss its deadline where there are no faults: it waits for others, or for the warehouse."""
-    if any(name.startswith("operation.waiting") for name in told):
+    """Whether a saga can miss its deadline where there are no faults: it waits for others, or for whoever answers it."""
+    if any(name.startswith(WAITING) for name in told):
         return True
-    slow = saga.answers_after_s + UNFAULTED_S >= lasts_s(plan, saga)
-    return saga.of == "ordered" and (saga.warehouse == "is silent" or slow)
+    slow = saga.owner == "is silent" or saga.answers_after_s + UNFAULTED_S >= deadline_s(plan, saga)
+    return slow and (saga.of == "ordered" or (saga.kind == "guest" and saga.of in ("out", "in")))
 
 
 def _demand(plan: Plan, saga: Saga) -> int:
     """How many of the saga's item are bought at most; none of those that never run out."""
-    goods = next(each for each in plan.goods if each.name == saga.of)
-    return 0 if goods.external else sum(each.size for each in plan.sagas if each.of == saga.of)
+    external = any(each.external for each in goods_of(plan, saga))
+    return 0 if external else sum(each.size for each in plan.sagas if each.kind == "buy" and each.of == saga.of)
 
 
 def unanswered_cancels(plan: Plan, history: History) -> Iterator[str]:
     """Cancels of which nobody was told what became of them. A purge may have thrown one away."""
     for saga in plan.sagas:
-        if saga.cancels_after_s is None or saga.id not in history.sent or "purge" in plan.faults:
+        if saga.kind != "buy" or saga.cancels_after_s is None or saga.id not in history.sent:
             continue
-        if not history.told.get(saga.id, {}).keys() & {"order.cancelled", "order.cancel_refused"}:
+        told = history.told.get(saga.id, {}).keys() & {"order.cancelled", "order.cancel_refused"}
+        if not told and "purge" not in plan.faults:
             yield f"saga {saga.number}, {saga}"
 
 
-def ended_otherwise(history: History, books: Books) -> Iterator[str]:
+def ended_otherwise(plan: Plan, history: History, left: Left) -> Iterator[str]:
     """Sagas whose client was told two ends, or another than the service keeps."""
-    states: dict[UUID, tuple[str, int | None]] = {each.order_id: (each.state, None) for each in books.orders}
-    states |= {each.redemption_id: (each.state, each.added) for each in books.promos.redemptions}
+    states: dict[UUID, tuple[str, int | None]] = {each.id: (each.state, None) for each in left.orders}
+    states |= {each.id: (each.state, each.added) for each in left.redemptions}
+    guests = {saga.id for saga in plan.sagas if saga.kind == "guest"}
     for saga, told in history.told.items():
-        ends = [each.fact for name, each in told.items() if name in ENDS]
+        names = GUESTS_ENDS if saga in guests else tuple(ENDS)
+        ends = [each.fact for each in told.values() if each.fact.type in names]
         if len(ends) > 1:
             yield f"{saga} was told {ends}"
-        for end in ends:
+        for end in ends if saga not in guests else ():
             state, added = states.get(saga, (None, None))
             if ENDS[end.type] != state or (isinstance(end, PromoRedeemed) and end.added != added):
                 yield f"{saga} was told {end!r}, kept is {state} with {added} coins added"

@@ -1,4 +1,4 @@
-"""Clients, who send commands and hear how their sagas end, and the warehouse that answers for external orders."""
+"""Clients, who send commands and hear how their sagas end, the operator, and the warehouse that answers for orders."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from contracts.base import Fact, Service
-from contracts.commands import CancelOrder, CreditAccount, FulfilmentAccepted, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, PutPromo, RedeemPromo
+from contracts.commands import (
+    CancelOrder,
+    CreditAccount,
+    FulfilmentAccepted,
+    FulfilmentRejected,
+    OpenAccount,
+    PlaceOrder,
+    PutItem,
+    PutPromo,
+    RedeemPromo,
+)
 from contracts.roles import Bonus, Multiply
+from tests.simulation.guest import EXCHANGE, Guest
 from tests.simulation.history import name_of
-from tests.simulation.plan import Plan, Saga
+from tests.simulation.plan import Goods, Plan, Promotion, Saga
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -27,6 +38,18 @@ ENDS = frozenset(
 )
 """What tells a client that its saga has ended."""
 
+GUEST_ENDS = frozenset(
+    (
+        "coins.credited",
+        "coins.multiplied",
+        "coins.refused",
+        "coins.captured",
+        "coins.released",
+        "coins.expired",
+    )
+)
+"""What tells the guest so."""
+
 RESEND_S_MAX = 40.0
 
 
@@ -35,6 +58,7 @@ class Clients:
 
     def __init__(self, plan: Plan, world: World) -> None:
         self._plan, self._world = plan, world
+        self._guest = Guest(plan, world)
         self._sagas = {saga.id: saga for saga in plan.sagas}
         self._by_number = {saga.number: saga for saga in plan.sagas}
         self._followers: dict[UUID, list[Saga]] = {}
@@ -45,30 +69,19 @@ class Clients:
 
     def set_up(self) -> dict[Service, list[Fact]]:
         """The catalog, the codes, and the accounts that are open before the first saga."""
-        goods = [
-            PutItem(
-                item=each.name,
-                price=each.price,
-                stock=each.stock,
-                fulfilment="external" if each.external else "instant",
-            )
-            for each in self._plan.goods
-        ]
-        codes = [
-            PutPromo(
-                code=each.code,
-                effect=Multiply(factor=each.size) if each.multiplies else Bonus(amount=each.size),
-                uses_max=each.uses_max,
-            )
-            for each in self._plan.promotions
-        ]
         accounts = [OpenAccount(account_id=each) for each in self._plan.accounts if each not in self._plan.opened_late]
-        return {"order_service": [*goods], "promo_service": [*codes], "user_service": [*accounts]}
+        return {
+            "order_service": [_put_item(each) for each in self._plan.goods],
+            "promo_service": [_put_promo(each) for each in self._plan.promotions],
+            "user_service": [*accounts],
+        }
 
     def start(self) -> None:
         """Everybody begins, in his time."""
         for each in self._plan.opened_late:
             self._world.send(OpenAccount(account_id=each), self._world.draw_id())
+        for put in self._plan.puts:
+            self._world.later(put.at, self._send, _put_item(put.goods))
         for saga in self._plan.sagas:
             if saga.follows not in self._by_number:
                 self._world.later(saga.at, self.begin, saga)
@@ -77,8 +90,11 @@ class Clients:
 
     def begin(self, saga: Saga) -> None:
         """Send the saga's command, and later perhaps send it again, or cancel it."""
-        command = self._commands[saga.id] = self._command(saga)
         self._world.history.sent.setdefault(saga.id, self._world.time)
+        if saga.kind == "guest":
+            self._guest.begin(saga, self._plan.named_by(saga))
+            return
+        command = self._commands[saga.id] = self._command(saga)
         self._send(command)
         if saga.cancels_after_s is not None:
             cancel = CancelOrder(order_id=saga.id, account_id=saga.account)
@@ -86,13 +102,19 @@ class Clients:
 
     def hear(self, fact: Fact, at: float) -> None:
         """A client hears an announcement at `at`."""
+        saga_id = getattr(fact, fact.saga_field)
+        if fact.exchange == "user":
+            self._guest.hear(fact, saga_id, at)
+        asked_by = getattr(fact, "asked_by", None)
         match fact.type:
             case "fulfilment.requested":
                 self._ask_warehouse(fact, at, early=False)
             case "order.placed":
                 self._ask_warehouse(fact, at, early=True)
-            case _ if name_of(fact) in ENDS:
-                self._end(getattr(fact, fact.saga_field), at)
+            case _ if name_of(fact) in ENDS and asked_by != EXCHANGE:
+                self._end(saga_id, at)
+            case _ if fact.type in GUEST_ENDS and asked_by == EXCHANGE:
+                self._end(saga_id, at)
             case _:
                 pass
 
@@ -105,35 +127,40 @@ class Clients:
         message_id = self._world.draw_id()
         self._world.send(command, message_id)
         if self._world.chance("resend", 0.2):
-            again = message_id if self._world.draw(0, 1) < 0.5 else self._world.draw_id()
+            again = message_id if self._is_put(command) or self._world.draw(0, 1) < 0.5 else self._world.draw_id()
             after_s = self._world.draw(0.0, RESEND_S_MAX)
             self._world.later(after_s, self._world.send, command, again)
 
+    def _is_put(self, command: Fact) -> bool:
+        """An item that is put under another id is put again, on purpose."""
+        return isinstance(command, PutItem)
+
     def _command(self, saga: Saga) -> Fact:
-        after = tuple(self._by_number[number].id for number in saga.after if self._is_sent(number))
+        after = self._plan.named_by(saga)
         match saga.kind:
             case "credit":
                 return CreditAccount(credit_id=saga.id, account_id=saga.account, amount=saga.size, after=after)
-            case "buy":
-                of = {"item": saga.of, "quantity": saga.size, "deadline_s": saga.lasts_s}
-                return PlaceOrder(order_id=saga.id, account_id=saga.account, after=after, **of)  # type: ignore[arg-type]
             case "redeem":
                 return RedeemPromo(
                     redemption_id=saga.id, account_id=saga.account, code=saga.of, wait_s=saga.lasts_s, after=after
                 )
-
-    def _is_sent(self, number: int) -> bool:
-        """A client names only what it has sent already."""
-        saga = self._by_number.get(number)
-        return saga is not None and saga.id in self._world.history.sent
+            case _:
+                return PlaceOrder(
+                    order_id=saga.id,
+                    account_id=saga.account,
+                    item=saga.of,
+                    quantity=saga.size,
+                    deadline_s=saga.lasts_s,
+                    after=after,
+                )
 
     def _ask_warehouse(self, fact: Fact, at: float, early: bool) -> None:
         saga = self._sagas[getattr(fact, fact.saga_field)]
-        answers_early = saga.of == "ordered" and saga.warehouse == "accepts" and saga.answers_after_s < 0.1
-        if saga.warehouse == "is silent" or early != answers_early:
+        answers_early = saga.of == "ordered" and saga.owner == "accepts" and saga.answers_after_s < 0.1
+        if saga.owner == "is silent" or early != answers_early:
             return
         answer: Fact = FulfilmentAccepted(order_id=saga.id)
-        if saga.warehouse == "rejects":
+        if saga.owner == "rejects":
             answer = FulfilmentRejected(order_id=saga.id)
         self._world.later(at - self._world.time + saga.answers_after_s, self._send, answer)
 
@@ -150,4 +177,27 @@ class Clients:
             self._world.send(OpenAccount(account_id=account), self._world.draw_id())
         for saga in self._plan.sagas:
             if saga.id in self._world.history.sent and saga.id not in self._world.history.ended:
-                self._world.send(self._commands[saga.id], self._world.draw_id())
+                if saga.kind == "guest":
+                    self._guest.ask_again(saga)
+                else:
+                    self._world.send(self._commands[saga.id], self._world.draw_id())
+
+
+def _put_item(goods: Goods) -> Fact:
+    return PutItem(
+        item=goods.name,
+        price=goods.price,
+        stock=goods.stock,
+        fulfilment="external" if goods.external else "instant",
+        scarce=goods.scarce,
+    )
+
+
+def _put_promo(promotion: Promotion) -> Fact:
+    size = promotion.size
+    return PutPromo(
+        code=promotion.code,
+        effect=Multiply(factor=size) if promotion.multiplies else Bonus(amount=size),
+        uses_max=promotion.uses_max,
+        scarce=promotion.scarce,
+    )

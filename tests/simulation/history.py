@@ -7,13 +7,13 @@ from datetime import datetime
 from uuid import UUID
 
 from contracts.base import Fact
-from contracts.commands import CreditAccount
-from contracts.events import OrderPlaced, PromoClaimed
+from contracts.events import OrderPlaced
+from contracts.roles import AsksReservation, ChangesBalance
 
-MAY_DIFFER = frozenset(("operation.waiting",))
+MAY_DIFFER = frozenset(("operation.waiting", "operation.accepted", "order.waiting", "promo.waiting"))
 """Announcements that tell the present state of what is still open."""
 
-_OF_KINDS = frozenset(("coins.credited", "coins.refused", "operation.waiting"))
+_OF_KINDS = frozenset(("coins.credited", "coins.refused", "operation.waiting", "operation.accepted"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class History:
     `sent`: when a client first sent the command of this saga. `told`: what was announced of each saga, by type.
     `taken`: when the user service first took the operation. `ended`: when a client heard how the saga ended. `faults`:
     how many of each kind happened. `differing`: announcements made again under one id with another content. `out`: the
-    ids of those that the broker took. `searched`: accounts whose answers were put in a serial order.
+    ids of those that the broker took. `searched`: entities whose answers were put in a serial order.
     """
 
     sent: dict[UUID, float] = field(default_factory=dict)
@@ -68,16 +68,8 @@ class History:
 
     def took(self, fact: Fact, now: datetime) -> None:
         """The user service committed what this message led to."""
-        match fact:
-            case CreditAccount(credit_id=operation_id):
-                pass
-            case OrderPlaced(order_id=operation_id):
-                pass
-            case PromoClaimed(redemption_id=operation_id):
-                pass
-            case _:
-                return
-        self.taken.setdefault(operation_id, now)
+        if isinstance(fact, AsksReservation | ChangesBalance):
+            self.taken.setdefault(getattr(fact, fact.saga_field), now)
 
 
 def name_of(fact: Fact) -> str:

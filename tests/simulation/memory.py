@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from contracts.base import Fact, Service
+from contracts.commands import PutItem, PutPromo
 from messaging.domain import Handlers, Refused
-from messaging.message import Announcement, Message, internal
+from messaging.message import Announcement, Message, inbox_key, internal
 from messaging.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX
+from tests.simulation.keeper import MemoryKeeper
 from tests.simulation.node import Delivery, Event, Parcel, Publish, Reached
 from tests.simulation.outbox import Outbox
 
@@ -22,17 +24,13 @@ Key = tuple[int, str]
 """By which the inbox knows a message: its id as a number, among those of its publisher, who owns the exchange."""
 
 
-class Tables(Protocol):
-    """What a service keeps, with one transaction's view of it."""
+NO_DATABASE: Any = None
 
-    def load(self, messages: Sequence[Message]) -> Any:
-        """The state that these messages touch, as the service's own `store.load` returns it."""
 
-    def commit(self, state: Any) -> None:
-        """Keep what changed."""
+class Kept(Handlers[Any], Protocol):
+    """A service's handlers, with all that they keep in memory."""
 
-    def due(self, now: datetime) -> Sequence[Fact]:
-        """Work whose time has come."""
+    keeper: MemoryKeeper
 
     def next_due(self) -> datetime | None:
         """When work falls due next."""
@@ -43,9 +41,8 @@ class MemoryNode:
     `said`: all that was announced by what is committed.
     """
 
-    def __init__(self, name: Service, handlers: Handlers[Any], tables: Tables) -> None:
-        self.name: Service = name
-        self.tables = tables
+    def __init__(self, name: Service, handlers: Kept) -> None:
+        self.name = name
         self.parked: list[tuple[Fact, str]] = []
         self.twice: list[Fact] = []
         self.said: list[Event] = []
@@ -67,18 +64,19 @@ class MemoryNode:
         self._begin(again - suspects)
         for suspect, some in groupby(arrived, lambda each: each.redelivered and each.key in suspects):
             if not suspect:
-                self._handle_together(list(some), now, reached)
+                await self._handle_together(list(some), now, reached)
                 continue
             for each in some:
                 self._begin({each.key})
-                self._handle_together([each], now, reached)
+                await self._handle_together([each], now, reached)
 
     async def handle_due(self, now: datetime, reached: Reached) -> bool:
-        due = [internal(fact) for fact in self.tables.due(now)]
+        self._handlers.keeper.now = now
+        due = [internal(fact) for fact in await self._handlers.due(NO_DATABASE)]
         if not due:
             return False
         announced = self._outbox.announced
-        self._transact(due, now, reached)
+        await self._transact(due, now, reached)
         reached("after commit")
         return self._outbox.announced > announced
 
@@ -94,7 +92,7 @@ class MemoryNode:
         self._attempts.clear()
 
     async def next_due(self) -> datetime | None:
-        return self.tables.next_due()
+        return self._handlers.next_due()
 
     def _is_known(self, key: Key) -> bool:
         return key in self._inbox
@@ -104,13 +102,13 @@ class MemoryNode:
         for key in keys:
             self._attempts[key] = self._attempts.get(key, 0) + 1
 
-    def _handle_together(self, arrived: Sequence[_Arrived], now: datetime, reached: Reached) -> None:
+    async def _handle_together(self, arrived: Sequence[_Arrived], now: datetime, reached: Reached) -> None:
         fresh: dict[Key, Message] = {}
         for each in arrived:
             if not self._is_known(each.key):
-                fresh.setdefault(each.key, Message(each.event.id, each.event.id, each.event.fact))
+                fresh.setdefault(each.key, Message(each.event.id, _inbox_key(each.event), each.event.fact))
         hopeless = [each for each in fresh if self._attempts.get(each, 0) > ATTEMPTS_MAX] if self._attempts else ()
-        self._transact([message for key, message in fresh.items() if key not in hopeless], now, reached)
+        await self._transact([message for key, message in fresh.items() if key not in hopeless], now, reached)
         self.parked += [(fresh[key].fact, "the service died each time") for key in hopeless]
         self._inbox.update(fresh)
         if not self._handled.isdisjoint(fresh):
@@ -121,11 +119,11 @@ class MemoryNode:
                 self._attempts.pop(each.key, None)
         reached("after commit")
 
-    def _transact(self, messages: Sequence[Message], now: datetime, reached: Reached) -> None:
+    async def _transact(self, messages: Sequence[Message], now: datetime, reached: Reached) -> None:
         """Decide and commit. Nothing is kept where the process dies before the commit."""
         announcements: list[Announcement] = []
         parked: list[tuple[Fact, str]] = []
-        state = self.tables.load(messages) if messages else None
+        state = await self._handlers.load(NO_DATABASE, messages, now) if messages else None
         for message in messages:
             try:
                 announcements += self._handlers.handle(state, message, now)
@@ -135,12 +133,18 @@ class MemoryNode:
                 parked.append((message.fact, repr(error)))
         reached("before commit")
         if messages:
-            self.tables.commit(state)
+            await self._handlers.save(NO_DATABASE, state)
         self.parked += parked
         if announcements:
             parcels = _parcels(announcements)
             self.said += [event for parcel in parcels for event in parcel.events]
             self._outbox.keep(parcels, now)
+
+
+def _inbox_key(event: Event) -> UUID:
+    """By which the service knows the message, if it keeps that: it costs too much to tell it of each."""
+    is_put = isinstance(event.fact, PutItem | PutPromo)
+    return inbox_key(event.fact.exchange, event.id) if is_put else event.id
 
 
 class _Arrived(NamedTuple):

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from client.audit_rows import Books
 from contracts.base import Fact, Service
 from messaging.checkpoints import Checkpoint
 
@@ -73,10 +72,3 @@ class Node(Protocol):
 
     async def next_due(self) -> datetime | None:
         """When work falls due next, on the service's clock."""
-
-
-class Inspector(Protocol):
-    """Looks into what the three services keep."""
-
-    async def books(self, now: datetime) -> Books:
-        """All that the audit reads."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
-from uuid import UUID
+from uuid import UUID, uuid5
 
 Fault = Literal["double", "delay", "reorder", "crash", "skew", "resend", "cut", "replay", "purge"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
@@ -20,20 +20,31 @@ Mode = Literal["safety", "liveness"]
 
 ACCOUNTS_MAX, SAGAS_MAX = 4, 12
 DEADLINES_S = (2.0, 5.0, 20.0, 120.0)
+JOINS_S = (3.0, 30.0, 300.0)
 SPREADS_S = (0.05, 0.5, 10.0)
 
-Kind = Literal["credit", "buy", "redeem"]
-Warehouse = Literal["accepts", "rejects", "is silent"]
+Kind = Literal["credit", "buy", "redeem", "guest"]
+Owner = Literal["accepts", "rejects", "is silent"]
+Scarce = Literal["wait", "refuse"]
 
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """An item of the catalog."""
+    """An item of the catalog. `scarce`: what becomes of who comes when pieces may yet come back."""
 
     name: str
     price: int
     stock: int
-    external: bool
+    external: bool = False
+    scarce: Scarce = "wait"
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """The operator puts an item again, `at` seconds after the start."""
+
+    at: float
+    goods: Goods
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +55,16 @@ class Promotion:
     multiplies: bool
     size: int
     uses_max: int | None
+    scarce: Scarce = "wait"
 
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """One thing a client does. `of`: the item or code; `size`: coins or quantity. `at`: seconds after the start, or
-    after the end of the saga `follows` was heard. `after`: sagas whose commands it names, and
-    those that they name in turn. `lasts_s`: its deadline.
+    """One thing a client does, or a guest. `of`: the item, the code, or what the guest asks for; `size`: coins, a
+    factor or a quantity. `at`: seconds after the start, or after the end of the saga `follows` was heard. `after`: the
+    sagas whose commands it names, whenever they are sent; one below 0 is none. `lasts_s`: its deadline. `owner`: what
+    the warehouse says of an order, or the guest of its reservation. `meddled_with`: what the guest says of it, whose it
+    is not.
     """
 
     number: int
@@ -63,16 +77,17 @@ class Saga:
     follows: int | None = None
     after: tuple[int, ...] = ()
     lasts_s: float | None = None
-    warehouse: Warehouse = "accepts"
+    owner: Owner = "accepts"
     answers_after_s: float = 0.1
     cancels_after_s: float | None = None
+    meddled_with: Literal["confirms", "gives up"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """One run. `calm_at`: when faults stop, in seconds after the start; in the safety mode they last until `horizon_s`,
-    more than two of the longest delays. `opened_late`: accounts whose opening races.
-    `pending_max`, `named_s`, `lasts_s`: settings of the services; the last is the deadline of sagas that name none.
+    more than two of the longest delays. `opened_late`: accounts whose opening races. `puts`: of the catalog, later on.
+    `pending_max`, `joins_s`, `lasts_s`: settings of the services; the last is the deadline of sagas that name none.
     """
 
     seed: int
@@ -84,15 +99,21 @@ class Plan:
     sagas: tuple[Saga, ...]
     calm_at: float
     opened_late: tuple[str, ...] = ()
+    puts: tuple[Put, ...] = ()
     pending_max: int = 1000
-    named_s: float = 30.0
-    lasts_s: float = 900.0
+    joins_s: float = 300.0
+    lasts_s: float = 300.0
     horizon_s: float = 8000.0
 
     @property
     def faulty_until(self) -> float:
         """When faults stop, in seconds after the start."""
         return self.calm_at if self.mode == "liveness" else self.horizon_s
+
+    def named_by(self, saga: Saga) -> tuple[UUID, ...]:
+        """The ids that the saga's command has in `after`."""
+        by_number = {each.number: each.id for each in self.sagas}
+        return tuple(by_number.get(number) or uuid5(saga.id, str(number)) for number in saga.after)
 
 
 def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None = None) -> Plan:
@@ -101,8 +122,9 @@ def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None =
     own_mode: Mode = "safety" if seed % 2 else "liveness"
     own_faults = frozenset(each for each in FAULTS if rng.random() < 0.55) if rng.random() < 0.9 else frozenset()
     goods = (
-        Goods("common", rng.randint(1, 12), 1000, external=False),
-        Goods("scarce", rng.randint(1, 12), rng.randint(0, 2), external=False),
+        Goods("common", rng.randint(1, 12), 1000),
+        Goods("scarce", rng.randint(1, 8), rng.randint(0, 2)),
+        Goods("sparse", rng.randint(1, 8), rng.randint(1, 2), scarce="refuse"),
         Goods("ordered", rng.randint(1, 20), 0, external=True),
     )
     promotions = (
@@ -110,56 +132,90 @@ def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None =
         Promotion("TRIPLE", multiplies=True, size=3, uses_max=rng.randint(1, 2)),
         Promotion("BONUS", multiplies=False, size=rng.randint(1, 9), uses_max=None),
         Promotion("RARE", multiplies=False, size=rng.randint(1, 9), uses_max=1),
+        Promotion("CLOSED", multiplies=True, size=2, uses_max=rng.randint(1, 2), scarce="refuse"),
     )
     accounts = tuple(f"account-{seed}-{n}" for n in range(rng.randint(1, ACCOUNTS_MAX)))
     spread_s = rng.choice(SPREADS_S)
     sagas: list[Saga] = []
     for account in accounts:
-        sagas += _sagas(rng, account, spread_s, len(sagas))
-    chosen = own_faults if faults is None else frozenset(faults)
-    calm_at, late = rng.uniform(1.0, 60.0), tuple(each for each in accounts if rng.random() < 0.1)
-    pending_max = 3 if rng.random() < 0.05 else 1000
-    return Plan(seed, mode or own_mode, chosen, accounts, goods, promotions, tuple(sagas), calm_at, late, pending_max)
+        sagas += _sagas(rng, account, spread_s, sagas)
+    return Plan(
+        seed,
+        mode or own_mode,
+        own_faults if faults is None else frozenset(faults),
+        accounts,
+        goods,
+        promotions,
+        tuple(sagas),
+        calm_at=rng.uniform(1.0, 60.0),
+        opened_late=tuple(each for each in accounts if rng.random() < 0.1),
+        puts=_puts(rng, goods, spread_s) if rng.random() < 0.3 else (),
+        pending_max=3 if rng.random() < 0.05 else 1000,
+        joins_s=rng.choice(JOINS_S),
+    )
 
 
-def _sagas(rng: random.Random, account: str, spread_s: float, first: int) -> list[Saga]:
+def _puts(rng: random.Random, goods: tuple[Goods, ...], spread_s: float) -> tuple[Put, ...]:
+    found = []
+    for _ in range(rng.randint(1, 2)):
+        put = rng.choice(goods)
+        price = put.price if rng.random() < 0.7 else rng.randint(1, 12)
+        stock = put.stock if put.external else rng.randint(0, 4)
+        found.append(Put(rng.uniform(0.0, 2 * spread_s), replace(put, price=price, stock=stock)))
+    return tuple(found)
+
+
+def _sagas(rng: random.Random, account: str, spread_s: float, others: list[Saga]) -> list[Saga]:
+    """One account's; `others`: sagas of other accounts."""
+    first = len(others)
     sagas = [Saga(first, "credit", _uuid(rng), account, 0.0, size=rng.randint(1, 60))]
     for number in range(first + 1, first + rng.randint(2, SAGAS_MAX)):
-        earlier = [each.number for each in sagas]
-        follows = rng.choice(earlier) if rng.random() < 0.3 else None
-        named = rng.sample(sagas, min(len(sagas), rng.randint(1, 2))) if rng.random() < 0.3 else ()
-        after = tuple(sorted({each.number for each in named}.union(*(each.after for each in named))))
-        of = (number, _uuid(rng), account, rng.uniform(0.0, 0.5 if follows is not None else spread_s), follows, after)
-        sagas.append(_saga(rng, *of))
-    return sagas
+        follows = rng.randrange(first, number) if rng.random() < 0.3 else None
+        at = rng.uniform(0.0, 0.5 if follows is not None else spread_s)
+        sagas.append(_saga(rng, Saga(number, "buy", _uuid(rng), account, at, follows=follows)))
+    return [_naming(rng, each, sagas, others) for each in sagas]
 
 
-def _saga(
-    rng: random.Random, number: int, id_: UUID, account: str, at: float, follows: int | None, after: tuple[int, ...]
-) -> Saga:
+def _saga(rng: random.Random, saga: Saga) -> Saga:
     chance = rng.random()
     lasts_s = rng.choice(DEADLINES_S) if rng.random() < 0.6 else None
-    if chance < 0.15:
-        return Saga(number, "credit", id_, account, at, "", rng.randint(1, 20), follows, after)
-    if chance < 0.45:
-        code = rng.choice(("DOUBLE", "DOUBLE", "TRIPLE", "BONUS", "RARE"))
-        return Saga(number, "redeem", id_, account, at, code, 1, follows, after, lasts_s)
-    warehouse: Warehouse = rng.choice(("accepts", "accepts", "rejects", "is silent"))
-    return Saga(
-        number,
-        "buy",
-        id_,
-        account,
-        at,
-        rng.choice(("common", "scarce", "ordered", "ordered")),
-        rng.randint(1, 3),
-        follows,
-        after,
-        lasts_s,
-        warehouse,
-        rng.expovariate(1.0),
-        rng.uniform(0.0, 3.0) if rng.random() < 0.12 else None,
+    if chance < 0.13:
+        return replace(saga, kind="credit", size=rng.randint(1, 20))
+    if chance < 0.40:
+        code = rng.choice(("DOUBLE", "DOUBLE", "TRIPLE", "BONUS", "RARE", "CLOSED"))
+        return replace(saga, kind="redeem", of=code, lasts_s=lasts_s)
+    owner: Owner = rng.choice(("accepts", "accepts", "rejects", "is silent"))
+    saga = replace(
+        saga,
+        lasts_s=lasts_s,
+        owner=owner,
+        answers_after_s=rng.expovariate(1.0),
+        cancels_after_s=rng.uniform(0.0, 3.0) if rng.random() < 0.12 else None,
     )
+    if chance < 0.52:
+        asked = rng.choice(("out", "out", "in", "credit", "bonus", "multiply"))
+        return replace(saga, kind="guest", of=asked, size=2 if asked == "multiply" else rng.randint(1, 20))
+    meddled_with = rng.choice(("confirms", "gives up")) if rng.random() < 0.08 else None
+    item = rng.choice(("common", "scarce", "scarce", "sparse", "ordered", "ordered"))
+    return replace(saga, of=item, size=rng.randint(1, 3 if item == "common" else 2), meddled_with=meddled_with)
+
+
+def _naming(rng: random.Random, saga: Saga, own: list[Saga], others: list[Saga]) -> Saga:
+    """Mostly earlier sagas are named; now and then later ones, each other, others' or none that will ever come."""
+    if rng.random() >= (0.3 if saga.kind != "credit" else 0.08):
+        return saga
+    chance = rng.random()
+    earlier = [each.number for each in own if each.number < saga.number]
+    any_of_them = [each.number for each in own if each.number != saga.number]
+    if chance < 0.7 and earlier:
+        named = rng.sample(earlier, min(len(earlier), rng.randint(1, 2)))
+    elif chance < 0.88 and any_of_them:
+        named = rng.sample(any_of_them, min(len(any_of_them), rng.randint(1, 2)))
+    elif chance < 0.94 and others:
+        named = [rng.choice(others).number]
+    else:
+        named = [-1]
+    return replace(saga, after=tuple(sorted(named)))
 
 
 def _uuid(rng: random.Random) -> UUID:

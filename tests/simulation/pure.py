@@ -6,18 +6,18 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from client.audit_rows import Books
 from contracts.base import Service
-from order_service.handlers import OrderHandlers
-from promo_service.handlers import PromoHandlers
-from tests.simulation.checks import Left, Violation, Watch, judge
+from order_service.handlers import Limits as OrderLimits
+from tests.simulation import rows
+from tests.simulation.checks import judge
 from tests.simulation.history import History
+from tests.simulation.kept import CODE_KEY, MemoryAccounts, MemoryOrders, MemoryPromos
 from tests.simulation.memory import MemoryNode
 from tests.simulation.plan import Plan
-from tests.simulation.tables import CODE_KEY, OrderTables, PromoTables, UserTables
+from tests.simulation.rows import Left
+from tests.simulation.watch import Violation, Watch
 from tests.simulation.world import World
-from user_service.account import Limits
-from user_service.handlers import AccountHandlers
+from user_service.handlers import Limits
 
 Result = TypeVar("Result")
 
@@ -34,18 +34,13 @@ class Run:
 
 def run(plan: Plan, traced: bool = False) -> Run:
     """One run in memory, judged."""
-    users, orders, promos = UserTables(), OrderTables(), PromoTables()
-    limits = Limits(plan.pending_max, plan.named_s)
-    user_node = MemoryNode("user_service", AccountHandlers(limits), users)
-    order_node = MemoryNode("order_service", OrderHandlers(plan.lasts_s), orders)
-    promo_node = MemoryNode("promo_service", PromoHandlers(CODE_KEY, plan.lasts_s), promos)
-    watch = Watch(users, plan)
+    users = MemoryAccounts(Limits(plan.pending_max, plan.joins_s))
+    orders = MemoryOrders(OrderLimits(plan.lasts_s))
+    promos = MemoryPromos(CODE_KEY, plan.lasts_s)
+    handlers: dict[Service, Any] = {"user_service": users, "order_service": orders, "promo_service": promos}
+    nodes = {name: MemoryNode(name, each) for name, each in handlers.items()}
+    watch = Watch({name: each.keeper for name, each in handlers.items()}, plan)
     trace: list[str] = []
-    nodes: dict[Service, MemoryNode] = {
-        "user_service": user_node,
-        "order_service": order_node,
-        "promo_service": promo_node,
-    }
     world = World(plan, nodes, watch.committed, trace if traced else None)
     watch.history = world.history
     try:
@@ -54,14 +49,14 @@ def run(plan: Plan, traced: bool = False) -> Run:
         return Run(world.history, [found], trace)
     except Exception as error:
         return Run(world.history, [Violation("no exception", repr(error))], trace)
-    process = world._processes["user_service"]
-    books = Books(users.rows(world.now(process)), orders.rows(), promos.rows())
     left = Left(
-        books,
-        {each.name: each.stock for each in orders.items.values()},
-        [f"{fact!r}: {reason}" for node in nodes.values() for fact, reason in node.parked],
+        {name: rows.entities(each.keeper) for name, each in handlers.items()},
+        rows.orders(orders.orders.values()),
+        rows.redemptions(promos.redemptions.values()),
+        [each for node in nodes.values() for each in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
         [event for node in nodes.values() for event in node.said],
+        watch.accepted,
     )
     return Run(history, judge(plan, history, left), trace, left)
 

@@ -1,4 +1,4 @@
-"""The simulated world: a broker, clocks, clients and a warehouse around three services, and all that goes wrong.
+"""The simulated world: a broker, clocks, clients, a warehouse and a guest around three services, and all that goes wrong.
 
 Everything that happens is drawn from the plan's seed, so that the same plan gives the same run.
 """
@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from contracts.base import Fact, Service
-from contracts.topology import SERVICES, bindings, inbox_queue
+from contracts.topology import bindings, inbox_queue
 from messaging.checkpoints import STEPS, Checkpoint
 from messaging.service import CLOCK_S
-from tests.simulation import clients
+from tests.simulation import clients, guest
 from tests.simulation.history import History
 from tests.simulation.node import Delivery, Died, Event, Node, Parcel, Reached
 from tests.simulation.plan import Fault, Plan
@@ -33,13 +33,15 @@ RELAYED_FIRST = 0.2
 CRASH, DOUBLE, DELAY, RESEND, CUT = 0.07, 0.15, 0.06, 0.2, 0.08
 COMMITTED: frozenset[Checkpoint] = frozenset(("after commit", "before ack", "after ack"))
 
-ROUTES: dict[tuple[str, str], list[Service]] = {}
+SERVICES: tuple[Service, ...] = ("user_service", "order_service", "promo_service")
+
+ROUTES: dict[tuple[str, str], list[Service]] = {(guest.EXCHANGE, name): ["user_service"] for name in guest.FACTS}
 for _binding in bindings():
     for _service in SERVICES:
         if _binding.queue == inbox_queue(_service):
             ROUTES.setdefault((_binding.exchange, _binding.routing_key), []).append(_service)
 
-Committed = Callable[[Iterable[Fact], datetime], None]
+Committed = Callable[[Service, Iterable[Fact], datetime], None]
 
 
 @dataclass
@@ -59,7 +61,7 @@ class Process:
 
 
 class World:
-    """`committed` is told of every commit of the user service: the facts it handled, and its clock."""
+    """`committed` is told of every commit: the service, the facts it handled, and its clock."""
 
     def __init__(
         self,
@@ -123,8 +125,8 @@ class World:
         return True
 
     def send(self, fact: Fact, message_id: UUID) -> None:
-        """A client's command, which the broker has confirmed."""
-        self.note("client sends", fact)
+        """A command, or an event of the guest, which the broker has confirmed."""
+        self.note("guest says" if fact.exchange == guest.EXCHANGE else "client sends", fact)
         self._route(Parcel(fact.exchange, fact.type, (Event(message_id, fact),)))
 
     def note(self, what: str, *facts: Fact) -> None:
@@ -353,8 +355,8 @@ class World:
         if process.node.name == "user_service":
             for fact in facts:
                 self.history.took(fact, now)
-            if self._committed:
-                self._committed(facts, now)
+        if self._committed:
+            self._committed(process.node.name, facts, now)
 
 
 def _nothing(_: Checkpoint) -> None:

@@ -1,0 +1,200 @@
+"""Looks at the entities that a service has just committed: what must hold of each at any time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from contracts.base import Fact
+from contracts.events import OperationAccepted, OperationWaiting, OrderCancelled, OrderFailed
+from holdfast.pending import Operation, Refused
+from tests.simulation import oracle
+from tests.simulation.asked import lasts_s
+from tests.simulation.history import History
+from tests.simulation.keeper import MemoryKeeper
+from tests.simulation.oracle import Seen
+from tests.simulation.plan import Plan
+
+
+class Violation(Exception):
+    """Something that one program with one database would not have done."""
+
+    def __init__(self, check: str, what: str) -> None:
+        super().__init__(f"{check}: {what}")
+        self.check, self.what = check, what
+
+    def __reduce__(self) -> tuple[type[Violation], tuple[str, str]]:
+        """So that other processes can tell of it."""
+        return Violation, (self.check, self.what)
+
+
+class Watch:
+    """Looks at each entity after every commit of its service. Raises `Violation`."""
+
+    def __init__(self, keepers: Mapping[str, MemoryKeeper], plan: Plan) -> None:
+        self.history = History()
+        named = {saga.id: plan.named_by(saga) for saga in plan.sagas}
+        self._within = {saga.id: timedelta(seconds=lasts_s(plan, saga)) for saga in plan.sagas}
+        self._joins = timedelta(seconds=max(plan.joins_s, plan.lasts_s))
+        self._entities = {
+            service: _Entities(keeper, named if service == "user_service" else {})
+            for service, keeper in keepers.items()
+        }
+        self._over: set[UUID] = set()
+
+    @property
+    def accepted(self) -> frozenset[UUID]:
+        """The operations on accounts that were seen to be accepted."""
+        return frozenset(each for seen in self._entities["user_service"].seen.values() for each in seen.accepted)
+
+    def committed(self, service: str, facts: Iterable[Fact], now: datetime) -> None:
+        """The service has committed at this time of its clock."""
+        entities = self._entities[service]
+        if service == "user_service":
+            self._over.update(each.order_id for each in facts if isinstance(each, OrderFailed | OrderCancelled))
+        for key in entities.looked_at():
+            for operation in entities.look(key):
+                self._in_time(service, operation, now)
+                if operation.id in self._over and operation.is_open and service == "user_service":
+                    raise Violation("ended orders let go", f"{operation}")
+
+    def _in_time(self, service: str, operation: Operation[int], now: datetime) -> None:
+        """Nothing is open longer than it was promised, nor than its client said."""
+        saga_id = cast(UUID, operation.id)
+        taken = self.history.taken.get(saga_id)
+        if taken is None or saga_id not in self._within or not operation.is_open or service != "user_service":
+            return
+        last: datetime | None = None
+        if operation.status == "outside":
+            last = taken + self._joins
+        elif operation.status == "reserved" or operation.is_revocable:
+            last = taken + self._within[saga_id]
+        promise = self._promise(operation) if operation.status == "waiting" else None
+        over = min(filter(None, (promise, last)), default=None)
+        if over and over < now:
+            raise Violation("bounded wait", f"{operation} at {now}, was promised {promise}, may until {last}")
+
+    def _promise(self, operation: Operation[int]) -> datetime | None:
+        """When it was told to be answered at the latest."""
+        told = self.history.told.get(cast(UUID, operation.id), {})
+        kind = cast(Any, operation.kind).name
+        facts = [
+            told[name].fact for name in (f"operation.waiting {kind}", f"operation.accepted {kind}") if name in told
+        ]
+        return min(
+            (
+                each.deadline
+                for each in facts
+                if isinstance(each, OperationWaiting | OperationAccepted) and each.deadline
+            ),
+            default=None,
+        )
+
+
+class _Entities:
+    """Those of one service."""
+
+    def __init__(self, keeper: MemoryKeeper, named: Mapping[UUID, Sequence[UUID]]) -> None:
+        self._keeper, self._named = keeper, named
+        self.seen: dict[str, _Entity] = {}
+
+    def looked_at(self) -> list[str]:
+        """What the commit was about."""
+        loaded, self._keeper.loaded = sorted(self._keeper.loaded), set()
+        return loaded
+
+    def look(self, key: str) -> list[Operation[int]]:
+        """Check it, and return what is pending."""
+        state, log, outside = self._keeper.entity(key)
+        seen = self.seen.get(key) or self.seen.setdefault(key, _Entity(key))
+        lines = self._keeper.ledger.get(key, ())
+        folded = [line.operation for line in lines[seen.lines :]]
+        seen.conserved(state, lines)
+        seen.in_order([*folded, *log], self._keeper.past.get(key, {}), self._named)
+        seen.outside_for_a_reason(outside, self._keeper.past.get(key, {}), self._named)
+        if found := oracle.wrong(state, [_seen(each) for each in log]):
+            raise Violation(found[0], f"{key} with {state}: {found[1]} in {[_seen(each) for each in log]}")
+        return [*log, *outside]
+
+
+class _Entity:
+    """What has been seen of one entity. `log`: its operations in order, as far as they were pending."""
+
+    def __init__(self, key: str) -> None:
+        self.key, self.state, self.lines = key, 0, 0
+        self.log: list[UUID] = []
+        self.joined: set[UUID] = set()
+        self.accepted: set[UUID] = set()
+
+    def conserved(self, state: int, lines: Sequence[Any]) -> None:
+        """Each ledger line begins where the last one ended, and the state is where the last one ends."""
+        for number in range(self.lines, len(lines)):
+            line = lines[number]
+            if line.number != number + 1 or line.before != self.state:
+                raise Violation("conservation", f"{self.key} had {self.state} before {line}")
+            self.state = line.after
+            if self.state < 0:
+                raise Violation("never negative", f"{self.key} has {self.state} behind {line}")
+            self._line(line)
+        self.lines = len(lines)
+        if state != self.state:
+            raise Violation("conservation", f"{self.key}: the ledger comes to {self.state}, kept is {state}")
+
+    def _line(self, line: Any) -> None:
+        """The line is what one program, one operation at a time, would have written."""
+        each = _seen(line.operation)
+        told = oracle.answer(each.kind, each.size, line.before)
+        if line.operation.id in self.accepted and each.end is None:
+            raise Violation("accepted is never refused", f"{line}")
+        if each.withdrawn:
+            after = line.before
+        elif told != each.answer:
+            raise Violation("right answer", f"{self.key}: {line}, not {told}")
+        else:
+            after = oracle.ends(each.kind, each.size, line.before)[each.end or 0]
+        if line.after != after:
+            raise Violation("right answer", f"{self.key}: {line} leads to {after}")
+
+    def in_order(
+        self, log: Sequence[Operation[int]], past: Mapping[UUID, Operation[int]], named: Mapping[UUID, Sequence[UUID]]
+    ) -> None:
+        """Whoever joins, joins at the end, behind all that it names, and is answered only then."""
+        ids = [cast(UUID, each.id) for each in log]
+        if ids[: len(self.log)] != self.log:
+            raise Violation("order of arrival", f"{self.key}: {self.log} became {ids}")
+        for number in range(len(self.log), len(ids)):
+            ahead = self.joined.union(ids[:number])
+            missing = [each for each in named.get(ids[number], ()) if each not in ahead and each not in past]
+            if missing:
+                raise Violation("after", f"{log[number]} joined before {missing}")
+        self.joined.update(ids)
+        self.accepted.update(cast(UUID, each.id) for each in log if each.accepted)
+        self.log = [cast(UUID, each.id) for each in log if each.id not in past]
+
+    def outside_for_a_reason(
+        self,
+        outside: Sequence[Operation[int]],
+        past: Mapping[UUID, Operation[int]],
+        named: Mapping[UUID, Sequence[UUID]],
+    ) -> None:
+        """Nothing stands outside whose named ones have all joined, or are past."""
+        for each in outside:
+            names = named.get(cast(UUID, each.id), ())
+            if all(other in self.joined or other in past for other in names):
+                raise Violation("needless wait outside", f"{self.key}: {each} names {names}")
+
+
+def _seen(operation: Operation[int]) -> Seen:
+    kind: Any = operation.kind
+    return Seen(
+        kind.name,
+        kind.size,
+        operation.status,
+        "refused" if isinstance(operation.answer, Refused) else operation.answer,
+        operation.end,
+        operation.how == "withdrawn",
+        operation.is_revocable,
+        operation.accepted,
+    )
