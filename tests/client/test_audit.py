@@ -1,289 +1,264 @@
-"""The audit finds each way in which the books can be wrong, and nothing in books that are right."""
+"""Within one entity, the audit finds each way in which its rows can be wrong, and nothing in rows that are right."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from uuid import UUID
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from client.audit_account import INSUFFICIENT, WITHDRAWN, account_findings
-from client.audit_rows import (
-    AccountRow,
-    Books,
-    CodeRow,
-    LeftRow,
-    LineRow,
-    OperationRow,
-    OrderRow,
-    Promos,
-    RedemptionRow,
-    Users,
-)
-from client.audit_sagas import in_flight, outbox_findings, promo_findings, saga_mismatches
+from client.audit import findings_at_one_moment
+from client.audit_entity import WITHDRAWALS, entity_findings
+from client.audit_oracle import ORACLE, REFUSALS
+from client.audit_rows import Entities, EntityRow
+from client.audit_sagas import in_flight, saga_mismatches
+from contracts.base import COINS_MAX
 from contracts.events import CoinsRefused
-
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
-CREDIT, ORDER, PROMO, LATER = (UUID(int=number) for number in range(1, 5))
-
-LINES = (
-    LineRow("alice", 1, CREDIT, "credit", 50, "credited", None, 0, 50),
-    LineRow("alice", 2, ORDER, "reserve", 20, "captured", None, 50, 30),
-    LineRow("alice", 3, PROMO, "multiply", 2, "multiplied", None, 30, 60),
+from tests.client.audit_books import (
+    ACCOUNTS,
+    BOOKS,
+    CREDIT,
+    DONE,
+    ITS_USE,
+    LAST,
+    LATER,
+    NOW,
+    ORDER,
+    PAST,
+    PUT,
+    SOON,
+    STOCK,
+    TAKEN,
+    USED,
+    USES,
+    Op,
+    kept,
+    with_line,
+    with_operation,
 )
-PAST = (
-    OperationRow("alice", CREDIT, False, 1, "credit", 50, "credited", None, 50),
-    OperationRow("alice", ORDER, False, 2, "reserve", 20, "captured", None, -20),
-    OperationRow("alice", PROMO, False, 3, "multiply", 2, "multiplied", None, 30),
-)
-USERS = Users(NOW, (AccountRow("alice", 60, 3),), PAST, LINES)
-ORDERS = (OrderRow(ORDER, "alice", 20, "completed", NOW),)
-REDEMPTION = RedemptionRow(PROMO, "alice", "DOUBLE", "redeemed", 30, NOW, "multiply", 2)
-PROMOS = Promos((CodeRow("DOUBLE", 1),), (REDEMPTION,))
-BOOKS = Books(USERS, ORDERS, PROMOS)
 
 
-def said(users: Users) -> str:
-    return "\n".join(str(finding) for finding in account_findings(users))
-
-
-def changed(number: int, **values: object) -> Users:
-    """The books with one ledger line changed, and the operation with it where it says the same."""
-    lines = tuple(replace(line, **values) if line.seq == number else line for line in LINES)  # type: ignore[arg-type]
-    shared = {name: value for name, value in values.items() if name in ("state", "kind", "size")}
-    operations = tuple(
-        replace(each, **shared) if each.place == number else each  # type: ignore[arg-type]
-        for each in PAST
-    )
-    return replace(USERS, ledger=lines, operations=operations)
+def said(books: Entities) -> str:
+    return "\n".join(str(finding) for finding in entity_findings(books))
 
 
 def test_right_books_have_no_findings() -> None:
-    assert not said(USERS)
+    assert not list(findings_at_one_moment(BOOKS))
     assert not list(saga_mismatches(BOOKS))
-    assert not list(promo_findings(PROMOS))
     assert in_flight(BOOKS) == 0
 
 
 @pytest.mark.parametrize(
-    ("users", "named"),
+    ("books", "named"),
     [
-        (changed(3, balance_after=80), "balance after multiply"),
-        (changed(3, balance_before=50), "balance before line 3"),
-        (changed(2, state="refused", reason="insufficient_coins"), "answer of reserve 20"),
-        (changed(2, size=60), "answer of reserve 60"),
-        (changed(1, state="refused", reason="insufficient_coins"), "answer of credit"),
-        (changed(2, operation_id=CREDIT), "ledger lines of"),
-        (changed(3, seq=4), "ledger line's number"),
-        (changed(3, operation_id=LATER), "operation of ledger line 3"),
-        (replace(USERS, accounts=(AccountRow("alice", 61, 3),)), "sum of balances"),
-        (replace(USERS, accounts=(AccountRow("alice", 60, 2),)), "ledger lines"),
-        (replace(USERS, accounts=()), "balance: expected 60"),
-        (replace(USERS, ledger=LINES[:2]), "ledger line of operation"),
-        (replace(USERS, operations=(PAST[0], replace(PAST[1], delta=-10), PAST[2])), "delta -10"),
-        (replace(USERS, operations=(PAST[0], replace(PAST[1], place=9), PAST[2])), "place of multiply"),
-        (replace(USERS, operations=(*PAST, replace(PAST[1], operation_id=LATER))), "ledger line of operation"),
+        (with_line(ACCOUNTS, 3, after=80), "account alice: coins after multiply 2 (line 3"),
+        (with_line(ACCOUNTS, 3, before=50), "account alice: coins before multiply 2 (line 3"),
+        (with_line(ACCOUNTS, 2, size=60), "answer of reserve 60"),
+        (with_line(ACCOUNTS, 2, state="multiplied"), "expected captured or released or expired, found multiplied"),
+        (with_line(ACCOUNTS, 1, kind="take"), "expected a kind that acts on an account, found take"),
+        (with_line(ACCOUNTS, 2, kind="receive"), "coins after receive 20"),
+        (with_line(ACCOUNTS, 2, operation_id=CREDIT), f"ledger lines of operation {CREDIT}: expected one, found more"),
+        (with_line(ACCOUNTS, 3, seq=4), "ledger line's number: expected 3, found 4"),
+        (with_line(ACCOUNTS, 3, operation_id=LATER), f"operation of ledger line 3: expected {LATER}, found none"),
+        (
+            replace(ACCOUNTS, entities=(EntityRow("alice", 61, 3, 3),)),
+            "coins: expected 60 (the ledger's last), found 61",
+        ),
+        (replace(ACCOUNTS, entities=(EntityRow("alice", 61, 3, 3),)), "every account: sum of coins: expected 60"),
+        (replace(ACCOUNTS, entities=(EntityRow("alice", 60, 3, 2),)), "ledger lines: expected 2, found 3"),
+        (replace(ACCOUNTS, entities=(EntityRow("alice", 60, 2, 3),)), "place of multiply 2"),
+        (replace(ACCOUNTS, entities=()), "coins: expected 60 (the ledger's last), found 0"),
+        (replace(ACCOUNTS, ledger=ACCOUNTS.ledger[:2]), "ledger line of multiply 2"),
+        (with_operation(ACCOUNTS, ORDER, answer=10), "delta -10"),
+        (with_operation(ACCOUNTS, ORDER, asked_by="promo"), "asked by promo"),
+        (with_operation(ACCOUNTS, ORDER, pending=True), "pending True"),
+        (with_operation(ACCOUNTS, ORDER, place=9), "place of multiply 2 (line 3"),
+        (with_operation(ACCOUNTS, ORDER, deadline=SOON), "deadline of reserve 20"),
+        (with_operation(ACCOUNTS, CREDIT, kind=None), f"operation {CREDIT}, which never arrived: expected refused"),
+        (with_line(STOCK, 2, after=1), "item sword: pieces after take 1 (line 2"),
+        (with_line(STOCK, 2, size=4), "answer of take 4 (line 2, operation"),
+        (with_line(STOCK, 1, size=2), "pieces after restock 2"),
+        (with_line(USES, 1, after=2), "code c0dec0dec0de: uses after claim 10"),
+        (with_line(kept("code", "x/alice", ITS_USE), 1, size=0), "code x of account alice: answer of claim 0"),
     ],
 )
-def test_what_is_wrong_in_one_account_is_found(users: Users, named: str) -> None:
-    assert named in said(users)
+def test_what_is_wrong_in_one_entity_is_named(books: Entities, named: str) -> None:
+    assert named in said(books)
 
 
 def test_the_naive_saga_is_found() -> None:
     """(50 - 20) x 2 + 20 = 80, where one program would have reached 100 because the order failed."""
-    lines = (
-        LINES[0],
-        LineRow("alice", 2, PROMO, "multiply", 2, "multiplied", None, 50, 80),
-        LineRow("alice", 3, ORDER, "reserve", 20, "released", None, 80, 80),
+    naive = kept(
+        "account",
+        "alice",
+        DONE[0],
+        replace(DONE[2], added=30),
+        replace(DONE[1], state="released", added=0, reason="order_failed"),
     )
-    operations = (
-        PAST[0],
-        replace(PAST[2], place=2, delta=30),
-        replace(PAST[1], place=3, state="released", delta=0),
-    )
-    users = Users(NOW, (AccountRow("alice", 80, 3),), operations, lines)
-    assert "balance after multiply 2" in said(users)
-    assert "expected 100, found 80" in said(users)
+    assert "coins after multiply 2 (line 2" in said(naive)
+    assert "expected 100, found 80" in said(naive)
 
 
-def refused(kind: str, size: int, reason: str | None) -> Users:
-    """The books with one more operation, refused on 60 coins."""
-    line = LineRow("alice", 4, LATER, kind, size, "refused", reason, 60, 60)
-    row = OperationRow("alice", LATER, False, 4, kind, size, "refused", None, 0)
-    return Users(NOW, (AccountRow("alice", 60, 4),), (*PAST, row), (*LINES, line))
+def one_more(of: str, op: Op) -> Entities:
+    """The entity of the books with one more operation done."""
+    done = {"account": DONE, "item": TAKEN, "code": (USED,)}[of]
+    return kept(of, {"account": "alice", "item": "sword", "code": "x"}[of], *done, op)
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "reason"),
+    ("of", "op"),
     [
-        ("reserve", 5, "cancelled"),
-        ("reserve", 5, "order_failed"),
-        ("reserve", 5, "wait_deadline_passed"),
-        ("multiply", 2, "promo_refused"),
-        ("multiply", 2, "wait_deadline_passed"),
-        ("reserve", 61, "insufficient_coins"),
-        ("reserve", 61, "cancelled"),
+        ("account", Op(LATER, "credit", COINS_MAX - 60, "credited", COINS_MAX - 60)),
+        ("account", Op(LATER, "credit", COINS_MAX - 59, "refused", reason="balance_limit")),
+        ("account", Op(LATER, "bonus", 5, "credited", 5, "promo")),
+        ("account", Op(LATER, "bonus", COINS_MAX, "refused", 0, "promo", reason="balance_limit")),
+        ("account", Op(LATER, "reserve", 60, "captured", -60, "order")),
+        ("account", Op(LATER, "reserve", 60, "expired", 0, "order", settle_by=PAST, reason="deadline_passed")),
+        ("account", Op(LATER, "reserve", 61, "refused", 0, "order", reason="insufficient_coins")),
+        ("account", Op(LATER, "receive", 7, "captured", 7, "gift")),
+        ("account", Op(LATER, "receive", 7, "released", 0, "gift", reason="gift_failed")),
+        ("account", Op(LATER, "receive", COINS_MAX, "refused", 0, "gift", reason="balance_limit")),
+        ("account", Op(LATER, "multiply", 1000, "multiplied", 59_940, "promo", answer=59_940)),
+        ("account", Op(LATER, "multiply", COINS_MAX, "refused", 0, "promo", reason="balance_limit")),
+        ("item", Op(LATER, "take", 2, "captured", -2, "order")),
+        ("item", Op(LATER, "take", 2, "released", 0, "order", reason="order_failed")),
+        ("item", Op(LATER, "take", 3, "refused", 0, "order", reason="out_of_stock")),
+        ("item", Op(LATER, "restock", -2, "restocked", -2)),
+        ("code", Op(LATER, "claim", 2, "captured", 1, "promo", answer=1)),
+        ("code", Op(LATER, "claim", 2, "released", 0, "promo", answer=1, reason="insufficient_coins")),
+        ("code", Op(LATER, "claim", 1, "refused", 0, "promo", reason="used_up")),
     ],
 )
-def test_a_withdrawn_operation_has_no_effect_on_any_balance(kind: str, size: int, reason: str) -> None:
-    assert not said(refused(kind, size, reason))
+def test_each_kind_is_answered_as_by_one_program(of: str, op: Op) -> None:
+    """Each of these is right; with one more or less of what it added, or the other answer, it is not."""
+    assert not said(one_more(of, op))
+    assert said(one_more(of, replace(op, added=op.added + 1)))
+    assert said(one_more(of, replace(op, added=op.added - 1)))
+    row = ORACLE[op.kind]
+    taken, refused = replace(op, state=row.done, reason=None), replace(op, state="refused", reason=row.refusal)
+    if row.refusal:
+        assert "answer of" in said(one_more(of, taken if op.state == "refused" else refused))
+
+
+@pytest.mark.parametrize("kind", ORACLE)
+def test_each_kind_of_the_oracle_is_tried(kind: str) -> None:
+    (mark,) = (each for each in test_each_kind_is_answered_as_by_one_program.pytestmark if each.name == "parametrize")  # type: ignore[attr-defined]
+    assert kind in {op.kind for _, op in mark.args[1]}
 
 
 @pytest.mark.parametrize(
-    ("kind", "size", "reason", "named"),
+    ("kind", "size", "asked_by", "reason"),
     [
-        ("reserve", 5, "nonsense", "answer of reserve 5"),
-        ("reserve", 5, None, "answer of reserve 5"),
-        ("reserve", 5, "insufficient_coins", "answer of reserve 5"),
-        ("reserve", 5, "promo_refused", "answer of reserve 5"),
-        ("reserve", 5, "pending_limit", "answer of reserve 5"),
-        ("reserve", 61, "nonsense", "reason why reserve 61"),
-        ("reserve", 61, None, "reason why reserve 61"),
-        ("multiply", 2, "insufficient_coins", "answer of multiply 2"),
-        ("multiply", 2, "cancelled", "answer of multiply 2"),
-        ("bonus", 2, "wait_deadline_passed", "answer of bonus 2"),
-        ("credit", 2, "cancelled", "answer of credit 2"),
+        ("reserve", 5, "order", "cancelled"),
+        ("reserve", 5, "order", "order_failed"),
+        ("reserve", 5, "order", "wait_deadline_passed"),
+        ("reserve", 61, "order", "cancelled"),
+        ("multiply", 2, "promo", "promo_refused"),
+        ("multiply", 2, "promo", "wait_deadline_passed"),
+        ("reserve", 5, "gift", "gift_returned"),
+        ("receive", 5, "gift", "gift_returned"),
     ],
 )
-def test_a_refusal_for_any_other_reason_is_found(kind: str, size: int, reason: str | None, named: str) -> None:
-    assert named in said(refused(kind, size, reason))
+def test_what_was_withdrawn_has_no_effect_on_any_balance(kind: str, size: int, asked_by: str, reason: str) -> None:
+    op = Op(LATER, kind, size, "refused", 0, asked_by, reason=reason, answer_by=SOON)
+    assert not said(one_more("account", op))
+    assert "which nothing can withdraw" in said(one_more("account", replace(op, answer_by=None)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "asked_by", "reason", "named"),
+    [
+        ("reserve", 5, "order", "nonsense", "reason why reserve 5 (line 4"),
+        ("reserve", 5, "order", None, "answer of reserve 5"),
+        ("reserve", 5, "order", "insufficient_coins", "answer of reserve 5"),
+        ("reserve", 5, "order", "promo_refused", "reason why reserve 5"),
+        ("reserve", 5, "order", "pending_limit", "reason why reserve 5"),
+        ("reserve", 61, "order", None, "answer of reserve 61"),
+        ("reserve", 61, "order", "balance_limit", "expected refused (insufficient_coins)"),
+        ("reserve", 5, "gift", "insufficient_coins", "answer of reserve 5"),
+        ("multiply", 2, "promo", "balance_limit", "answer of multiply 2"),
+        ("multiply", 2, "promo", "cancelled", "reason why multiply 2"),
+        ("credit", 2, "commands", "cancelled", "reason why credit 2"),
+    ],
+)
+def test_a_refusal_for_any_other_reason_is_found(
+    kind: str, size: int, asked_by: str, reason: str | None, named: str
+) -> None:
+    op = Op(LATER, kind, size, "refused", 0, asked_by, reason=reason, answer_by=SOON)
+    assert named in said(one_more("account", op))
 
 
 def test_the_reasons_of_a_refusal_are_those_of_the_contract() -> None:
-    """What the contract documents is too few coins, what ends a wait, or what keeps an operation out of the log."""
-    documented = set(re.findall("`([a-z_]+)`", CoinsRefused.__doc__ or ""))
-    at_the_door = {"unknown_account", "balance_limit", "pending_limit", "id_used"}
-    assert documented == {INSUFFICIENT, *at_the_door}.union(*WITHDRAWN.values())
+    """What the contract documents is in the state, ends a wait, or keeps an operation from joining the account's."""
+    documented = set(re.findall("`([a-z_]+)`", CoinsRefused.__doc__ or "")) - {"after"}
+    before_it_joins = {"unknown_account", "pending_limit", "id_used", "named_missing", "wait_deadline_passed"}
+    in_the_state = {row.refusal for row in ORACLE.values() if row.of == "account"}
+    assert documented == before_it_joins.union(in_the_state, *WITHDRAWALS.values())
+    assert in_the_state < REFUSALS
 
 
 @pytest.mark.parametrize(
-    ("pending", "named"),
+    ("values", "named"),
     [
-        ((("reserve", 60, "reserved"), ("multiply", 2, "waiting")), ""),
-        ((("reserve", 40, "reserved"), ("reserve", 20, "reserved"), ("reserve", 1, "waiting")), ""),
-        ((("reserve", 40, "reserved"), ("reserve", 21, "reserved")), "coins surely left"),
-        ((("credit", 5, "credited"), ("reserve", 5, "reserved")), "first pending operation"),
-        ((("reserve", 60, "reserved"), ("reserve", 61, "waiting")), "answer of operation"),
-        ((("reserve", 10, "reserved"), ("reserve", 50, "waiting")), "answer of operation"),
-        ((("multiply", 2, "waiting"),), "answer of operation"),
-        ((("reserve", 60, "named"), ("reserve", 1000, "waiting")), ""),
-        ((("reserve", 60, "named"), ("credit", 5, "credited"), ("reserve", 5, "waiting")), "answer of operation"),
+        ({"state": "refused", "reason": "unknown_account"}, ""),
+        ({"state": "refused", "reason": "named_missing"}, ""),
+        ({"state": "refused", "reason": "cancelled", "kind": None, "size": None}, ""),
+        ({"state": "refused", "reason": "insufficient_coins"}, "ledger line of reserve 5"),
+        ({"state": "refused", "reason": None}, "ledger line of reserve 5"),
+        ({"state": "captured"}, "ledger line of reserve 5"),
+        ({"state": "waiting", "deadline": SOON}, "which is no longer pending: expected settled, found waiting"),
     ],
 )
-def test_pending_operations_are_covered_and_wait_only_for_what_is_uncertain(
-    pending: tuple[tuple[str, int, str], ...], named: str
-) -> None:
-    found = said(replace(USERS, operations=(*PAST, *(pending_row(n, *each) for n, each in enumerate(pending)))))
+def test_what_is_settled_and_in_no_ledger_never_joined(values: dict[str, Any], named: str) -> None:
+    (row,) = kept(
+        "account", "bob", pending=(Op(LATER, "reserve", 5, "refused", 0, "order", answer_by=SOON),)
+    ).operations
+    found = said(Entities("account", NOW, (), (replace(row, place=0, pending=False, **values),)))
     assert named in found if named else not found
 
 
-def pending_row(number: int, kind: str, size: int, state: str) -> OperationRow:
-    delta, deadline = (size, None) if kind == "credit" else (0, NOW)
-    return OperationRow("alice", UUID(int=10 + number), True, 10 + number, kind, size, state, deadline, delta)
+@pytest.mark.parametrize(("settle_by", "found"), [(SOON, True), (None, True), (PAST, False), (NOW, False)])
+def test_what_expired_before_its_deadline_is_found(settle_by: Any, found: bool) -> None:
+    op = Op(LATER, "reserve", 5, "expired", 0, "order", settle_by=settle_by, reason="deadline_passed")
+    assert ("not expired before" in said(one_more("account", op))) == found
 
 
-def test_what_is_open_long_after_its_deadline_is_found() -> None:
-    reserved = pending_row(0, "reserve", 20, "reserved")
-    late, soon = NOW - timedelta(seconds=61), NOW - timedelta(seconds=59)
-    assert "over since its deadline" in said(replace(USERS, operations=(*PAST, replace(reserved, deadline=late))))
-    assert not said(replace(USERS, operations=(*PAST, replace(reserved, deadline=soon))))
-
-
-@pytest.mark.parametrize("state", ["named", "waiting", "reserved"])
-def test_what_is_open_without_a_deadline_is_found(state: str) -> None:
-    """Nothing would end it: neither its own deadline nor, where its order has failed, a release that was lost."""
-    endless = replace(pending_row(0, "reserve", 1, state), deadline=None)
-    found = said(replace(USERS, operations=(*PAST, endless)))
-    assert f"deadline of operation {endless.operation_id}, {state}: expected one, found none" in found
-
-
-def with_operation(**values: object) -> Books:
-    """The books with the order's operation changed."""
-    row = replace(PAST[1], **values)  # type: ignore[arg-type]
-    return replace(BOOKS, users=replace(USERS, operations=(PAST[0], row, PAST[2])))
+def scarce(kind: str, size: int, first: int, second_at_s: int, state: str = "released") -> Entities:
+    """One who held what there was till now, and one who was refused it `second_at_s` seconds ago."""
+    of, reason, answer = ("item", "out_of_stock", None) if kind == "take" else ("code", "used_up", 1)
+    at = NOW - timedelta(seconds=second_at_s)
+    holder = Op(ORDER, kind, first, state, 0, "order", answer=answer, answer_by=SOON, reason="cancelled", at=NOW)
+    late = Op(LATER, kind, size, "refused", 0, "order", answer_by=SOON, reason=reason, at=at)
+    begun = (Op(PUT, "restock", 3, "restocked", 3, at=PAST),) if kind == "take" else ()
+    return kept(of, "x", *begun, holder, late)
 
 
 @pytest.mark.parametrize(
-    ("books", "sagas"),
+    ("books", "is_right"),
     [
-        (replace(BOOKS, orders=(replace(ORDERS[0], state="failed"),)), {ORDER}),
-        (replace(BOOKS, orders=(replace(ORDERS[0], state="cancelled"),)), {ORDER}),
-        (replace(BOOKS, orders=(replace(ORDERS[0], state="reserved"),)), {ORDER}),
-        (replace(BOOKS, orders=(replace(ORDERS[0], amount=19),)), {ORDER}),
-        (replace(BOOKS, orders=(replace(ORDERS[0], state="confirmed", amount=19),)), {ORDER}),
-        (replace(BOOKS, orders=(replace(ORDERS[0], account_id="bob"),)), {ORDER}),
-        (replace(BOOKS, orders=()), {ORDER}),
-        (replace(BOOKS, orders=(replace(ORDERS[0], state="confirmed"),)), set()),
-        (with_operation(state="released", delta=0), {ORDER}),
-        (with_operation(state="reserved", pending=True), {ORDER}),
-        (replace(BOOKS, promos=replace(PROMOS, redemptions=())), {PROMO}),
-        (
-            replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], state="refused"),))),
-            {PROMO},
-        ),
-        (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], added=50),))), {PROMO}),
-        (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], size=3),))), {PROMO}),
-        (replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], kind="bonus"),))), {PROMO}),
-        (
-            replace(BOOKS, promos=replace(PROMOS, redemptions=(replace(PROMOS.redemptions[0], state="claimed"),))),
-            set(),
-        ),
+        (scarce("take", 1, 3, 10), True),
+        (scarce("take", 2, 2, 10), True),
+        (scarce("take", 1, 2, 10), False),
+        (scarce("take", 1, 3, -10), False),
+        (scarce("claim", 1, 1, 10), True),
+        (scarce("claim", 1, 1, -10), False),
+        (scarce("claim", 2, 2, 10), False),
     ],
 )
-def test_services_that_disagree_on_how_a_saga_ended_are_found(books: Books, sagas: set[UUID]) -> None:
-    assert {mismatch.saga for mismatch in saga_mismatches(books)} == sagas
+def test_a_scarce_thing_is_refused_at_once_only_while_another_has_it(books: Entities, is_right: bool) -> None:
+    assert (not said(books)) == is_right
+    irrevocable = replace(books, operations=tuple(replace(each, answer_by=None) for each in books.operations))
+    assert "answer of" in said(irrevocable)
 
 
-def test_an_id_that_a_client_gave_to_a_credit_and_to_an_order_is_no_disagreement() -> None:
-    cancelled = OrderRow(CREDIT, "bob", 0, "cancelled", NOW)
-    refused = replace(REDEMPTION, redemption_id=CREDIT, account_id="bob", state="refused", added=None)
-    books = replace(BOOKS, orders=(*ORDERS, cancelled), promos=replace(PROMOS, redemptions=(REDEMPTION, refused)))
-    assert list(saga_mismatches(books)) == []
-
-
-@pytest.mark.parametrize(("late_s", "found"), [(-1, False), (30, False), (61, True)])
-def test_a_release_on_its_way_is_in_flight_until_long_after_its_deadline(late_s: int, found: bool) -> None:
-    books = with_operation(state="reserved", pending=True, deadline=NOW - timedelta(seconds=late_s))
-    books = replace(books, orders=(replace(ORDERS[0], state="failed"),))
-    assert bool(list(saga_mismatches(books))) == found
-    assert in_flight(books) == 1
-
-
-def test_uses_of_codes_are_those_of_their_redemptions() -> None:
-    assert "uses" in str(*promo_findings(replace(PROMOS, codes=(CodeRow("DOUBLE", 2),))))
-    twice = (*PROMOS.redemptions, replace(PROMOS.redemptions[0], redemption_id=LATER))
-    (finding,) = promo_findings(Promos((CodeRow("DOUBLE", 2),), twice))
-    assert finding.what == "redemptions of code DOUBLE"
-    refused = (*PROMOS.redemptions, replace(PROMOS.redemptions[0], redemption_id=LATER, state="refused"))
-    assert not list(promo_findings(Promos(PROMOS.codes, refused)))
-
-
-@pytest.mark.parametrize(("minutes", "findings"), [(5, 1), (0, 0)])
-@pytest.mark.parametrize("known", [True, False])
-def test_a_saga_that_nothing_will_end_is_found_once_it_is_old(minutes: int, findings: int, known: bool) -> None:
-    users = USERS if known else replace(USERS, operations=())
-    began_at = NOW - timedelta(minutes=minutes)
-    order = replace(ORDERS[0], state="confirmed", placed_at=began_at)
-    claimed = replace(REDEMPTION, state="claimed", added=None, claimed_at=began_at)
-    open_order = Books(users, (order,), PROMOS if known else Promos((), ()))
-    open_redemption = Books(users, ORDERS if known else (), Promos((CodeRow("DOUBLE", 1),), (claimed,)))
-    assert len(list(saga_mismatches(open_order))) == findings
-    assert len(list(saga_mismatches(open_redemption))) == findings
-
-
-def test_an_id_that_was_used_for_two_accounts_is_no_saga_of_both() -> None:
-    """A cancel for another account came first; the tombstone that it left there has nothing to do with the order."""
-    order = OrderRow(LATER, "alice", 0, "failed", NOW)
-    tombstone = OperationRow("bob", LATER, False, 0, None, 0, "refused", None, 0)
-    books = replace(BOOKS, orders=(*ORDERS, order), users=replace(USERS, operations=(*PAST, tombstone)))
-    assert not list(saga_mismatches(books))
-
-
-def test_what_a_service_does_not_get_out_is_found() -> None:
-    (found,) = outbox_findings([LeftRow("order_service", 3, NOW)])
-    assert str(found) == (
-        "order_service: outbox, 60 s after the commit: expected published,"
-        " found 3 messages, the oldest of 2030-01-01T00:00:00+00:00"
+def test_an_account_refuses_nothing_at_once() -> None:
+    books = kept(
+        "account",
+        "alice",
+        replace(DONE[0], at=PAST),
+        Op(ORDER, "reserve", 50, "released", 0, "order", answer_by=SOON, reason="cancelled", at=NOW),
+        Op(LAST, "reserve", 1, "refused", 0, "order", answer_by=SOON, reason="insufficient_coins", at=PAST),
     )
+    assert "answer of reserve 1 (line 3" in said(books)
