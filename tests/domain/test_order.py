@@ -77,6 +77,8 @@ released   | failed order.failed            | failed order.failed       | failed
 expired    | failed order.failed            | failed order.failed       | failed order.failed       | !                     | .                     | .
 accepted   | = (remembered)                 | confirmed order.confirmed | .                         | .                     | = order.failed        | = order.cancelled
 rejected   | failed order.failed            | failed order.failed       | !                         | !                     | .                     | .
+taken      | !                              | confirmed order.confirmed | !                         | !                     | .                     | .
+no goods   | !                              | failed order.failed       | !                         | !                     | .                     | .
 deadline   | .                              | .                         | .                         | .                     | .                     | .
 overdue    | = order.placed (again)         | .                         | = order.confirmed (again) | .                     | .                     | .
 """  # noqa: E501
@@ -206,7 +208,7 @@ def test_the_same_id_for_another_order_contradicts(state: str, other: PlaceOrder
         decide(situation(state, "external"), other)
 
 
-@pytest.mark.parametrize("event", ["reserved", "captured", "accepted", "rejected"])
+@pytest.mark.parametrize("event", ["reserved", "captured", "accepted", "rejected", "taken", "no goods"])
 def test_what_nobody_ordered_contradicts_and_is_told_so(event: str) -> None:
     with pytest.raises(Contradiction, match=f"{EVENTS[event].type} for order {ID}, which is unknown"):
         decide(situation("unknown", "instant"), EVENTS[event])
