@@ -39,12 +39,12 @@ DUE_TOGETHER_MAX = 500
 @dataclass(frozen=True, slots=True)
 class Limits:
     """`deadline_s`: for orders that name none. `ask_again_s`: how long the user service's answer is waited for before
-    it is asked again. `pending`: operations that one item may have pending.
+    it is asked again. `waiting`: orders that may wait for one item.
     """
 
     deadline_s: float = 900.0
     ask_again_s: float = 30.0
-    pending: int = 1000
+    waiting: int = 1000
 
 
 class OrderHandlers:
@@ -141,7 +141,7 @@ class _Decision:
     def _carry_out(self, order: Order, wish: Wish) -> list[stock.Answer]:
         assert order.item is not None
         item, cause = self._state.items[order.item], self._message.fact.type
-        told = stock.carry_out(self._state.stock, order, item, wish, self._now, cause, self._limits.pending)
+        told = stock.carry_out(self._state.stock, order, item, wish, self._now, cause, self._limits.waiting)
         if isinstance(wish, Take) and (waiting := stock.waiting(self._state.stock, order)):
             self.announced.append(Announcement(waiting, order.trace))
         return told
@@ -176,7 +176,7 @@ def domain(settings: Settings) -> Domain[Orders]:
         service="order_service",
         facts=facts_for("order_service"),
         tables=delivery,
-        handlers=OrderHandlers(Limits(settings.deadline_s, settings.ask_again_s, settings.pending_max)),
+        handlers=OrderHandlers(Limits(settings.deadline_s, settings.ask_again_s, settings.waiting_max)),
         answers=views.answers(),
         gauges=views.gauges,
     )

@@ -15,14 +15,14 @@ from order_service.order import ASK_AGAIN_S_MAX
 class Settings(ServiceSettings):
     """`deadline_s`: seconds within which an order must be fulfilled that names no deadline of its own.
     `ask_again_s`: seconds until the user service is asked again that has not answered, doubling up to an hour.
-    `pending_max`: operations that one item may have pending; an order beyond them fails.
+    `waiting_max`: orders that may wait for pieces of one item; one beyond them fails.
     """
 
     model_config = SettingsConfigDict(env_prefix="ORDER_SERVICE_")
 
     deadline_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 900.0
     ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
-    pending_max: Annotated[int, Field(ge=1, le=1000)] = 1000
+    waiting_max: Annotated[int, Field(ge=1, le=1000)] = 1000
 
 
 class Migration(MigrationSettings):

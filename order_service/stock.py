@@ -49,12 +49,12 @@ def put(stock: Entities, name: str, put_id: UUID, pieces: int, now: datetime, tr
 
 
 def carry_out(
-    stock: Entities, order: Order, item: Item, wish: Wish, now: datetime, cause: str, pending_max: int
+    stock: Entities, order: Order, item: Item, wish: Wish, now: datetime, cause: str, waiting_max: int
 ) -> list[Answer]:
     """Do what the order wishes. `cause`: the type of the message that led to it. Deadlines must have passed."""
     match wish:
         case Take():
-            return _take(stock, order, item, wish, now, cause, pending_max)
+            return _take(stock, order, item, wish, now, cause, waiting_max)
         case Sell():
             return _answers(stock.settle(item.name, order.id, now, cause))
         case GiveBack():
@@ -65,14 +65,14 @@ def carry_out(
 
 
 def _take(
-    stock: Entities, order: Order, item: Item, wish: Take, now: datetime, cause: str, pending_max: int
+    stock: Entities, order: Order, item: Item, wish: Take, now: datetime, cause: str, waiting_max: int
 ) -> list[Answer]:
     name, note = item.name, Note(BY_ORDER, cause, order.trace)
     if stock.at[name].find(order.id):
         # An order takes once, so this is a put: everybody can see its id.
         return [(order.id, GoodsRefused(order_id=order.id, reason="id_used"))]
     asked = Operation(order.id, kinds.Take(wish.quantity), answer_by=wish.until, note=note)
-    if len(stock.at[name]) >= pending_max:
+    if stock.at[name].unanswered >= waiting_max:
         return _answers(stock.refuse(name, asked, now, "pending_limit"))
     arrived = stock.arrive(name, asked, now)
     if item.scarce == "refuse" and _waits(stock.at[name], order):

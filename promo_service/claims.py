@@ -31,14 +31,14 @@ from promo_service.uses import (
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The uses that a batch touches, within one message of type `cause`. `pending_max`: claims that one entity may have
-    pending.
+    """The uses that a batch touches, within one message of type `cause`. `waiting_max`: claims that may wait for one
+    entity.
     """
 
     uses: Entities
     now: datetime
     cause: str
-    pending_max: int
+    waiting_max: int
 
     def do(self, redemption: Redemption, want: Want) -> Sequence[UseFact]:
         """Do it. Returns what redemptions are told for it: this one, and others whose claims are answered by it."""
@@ -64,7 +64,7 @@ class Claims:
         claim = Operation(redemption.id, Claim(size), answer_by=redemption.wait_until, note=note)
         told = self.pass_time(key)
         self.uses.open(key)
-        if len(self.uses.at[key]) < self.pending_max:
+        if self.uses.at[key].unanswered < self.waiting_max:
             outcome = self.uses.arrive(key, claim, self.now)
         else:
             outcome = self.uses.refuse(key, claim, self.now, "pending_limit")

@@ -32,7 +32,7 @@ DUE_TOGETHER_MAX = 500
 class PromoHandlers:
     """Handles messages about codes and redemptions. `code_key`: with which codes are hashed. `wait_s`: for redemptions
     that name no limit. `ask_again_s`: how long the user service's answer is waited for before it is asked again.
-    `misses_max`: codes not accepted that an account may try in an hour. `pending_max`: claims that may be pending on
+    `misses_max`: codes not accepted that an account may try in an hour. `waiting_max`: claims that may wait for
     the uses of a code, in all and by one account.
     """
 
@@ -42,9 +42,9 @@ class PromoHandlers:
         wait_s: float,
         ask_again_s: float = 30.0,
         misses_max: int = 10,
-        pending_max: int = 1000,
+        waiting_max: int = 1000,
     ) -> None:
-        self._code_key, self._misses_max, self._pending_max = code_key, misses_max, pending_max
+        self._code_key, self._misses_max, self._waiting_max = code_key, misses_max, waiting_max
         self._wait_s, self._ask_again_s = wait_s, ask_again_s
         self._keeper = store.keeper()
 
@@ -54,7 +54,7 @@ class PromoHandlers:
 
     def handle(self, state: Promos, message: Message, now: datetime) -> Sequence[Announcement]:
         """Decide one message."""
-        claims = Claims(state.uses, now, message.fact.type, self._pending_max)
+        claims = Claims(state.uses, now, message.fact.type, self._waiting_max)
         if isinstance(message.fact, PutPromo):
             _put(state, message.key, message.fact, self._hash(message.fact.code))
             return []
@@ -175,7 +175,7 @@ def _announcement(step: Step, fact: Fact) -> Announcement:
 def domain(settings: Settings) -> Domain[Promos]:
     """The promo service, as delivery sees it."""
     code_key = settings.code_key.get_secret_value().encode()
-    limits = settings.wait_s, settings.ask_again_s, settings.misses_max, settings.pending_max
+    limits = settings.wait_s, settings.ask_again_s, settings.misses_max, settings.waiting_max
     return Domain(
         service="promo_service",
         facts=facts_for("promo_service"),

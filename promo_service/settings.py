@@ -14,8 +14,8 @@ from promo_service.promo import ASK_AGAIN_S_MAX
 
 class Settings(ServiceSettings):
     """`code_key`: with which promo codes are hashed, 32 bytes or more; with another one, no code that was put is known.
-    `misses_max`: codes not accepted that an account may try in an hour. `pending_max`: redemptions of one code, and of
-    one code by one account, that may be pending. `wait_s`: seconds for which a redemption may wait for a use that names
+    `misses_max`: codes not accepted that an account may try in an hour. `waiting_max`: redemptions of one code, and of
+    one code by one account, that may wait for a use. `wait_s`: seconds for which a redemption may wait for a use that names
     no limit of its own. `ask_again_s`: seconds until the user service is asked again that has not answered, doubling up
     to an hour.
     """
@@ -24,7 +24,7 @@ class Settings(ServiceSettings):
 
     code_key: Annotated[SecretStr, Field(min_length=32)]
     misses_max: Annotated[int, Field(ge=1)] = 10
-    pending_max: Annotated[int, Field(ge=1)] = 1000
+    waiting_max: Annotated[int, Field(ge=1)] = 1000
     wait_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 86_400.0
     ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
 

@@ -53,6 +53,11 @@ class Entity(Generic[State]):
     def __len__(self) -> int:
         return len(self._log.operations) + len(self._outside)
 
+    @property
+    def unanswered(self) -> int:
+        """How many operations have no answer yet."""
+        return len(self._log.runs) - 1 + len(self._outside)
+
     def __iter__(self) -> Iterator[Operation[State]]:
         """The pending operations: the log in its order, then those outside."""
         yield from self._log.operations.values()

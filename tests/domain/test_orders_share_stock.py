@@ -39,7 +39,7 @@ class Shop:
     """The order service in memory, with one item. `facts`: what the last message made it announce."""
 
     def __init__(self, stock: int, pending: int = 1000, **put: Any) -> None:
-        self.handlers = OrderHandlers(Limits(deadline_s=60.0, pending=pending))
+        self.handlers = OrderHandlers(Limits(deadline_s=60.0, waiting=pending))
         self.state = Orders({}, {}, Entities({"sword": Entity(0)}, set()))
         self.now, self.keys = NOW, 1000
         self.facts: list[Fact] = []
