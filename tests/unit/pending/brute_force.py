@@ -62,6 +62,12 @@ def worlds(state: Any, log: Sequence[Operation[Any]]) -> Iterator[tuple[dict[Has
             yield {first.id: answer} | answers, last
 
 
+def deadline(operation: Operation[Any]) -> datetime:
+    """When an operation that is as this one must have ended."""
+    by = {"outside": operation.join_by, "waiting": operation.answer_by, "reserved": operation.settle_by}
+    return by.get(operation.status) or datetime.max.replace(tzinfo=UTC)
+
+
 class Tried:
     """An entity under trial. What it must be is known from the outcomes of its transitions alone."""
 
@@ -111,7 +117,7 @@ class Tried:
         pending = list(self.entity)
         for each in pending:
             require(self.told[each.id] == each, "not told", self.told[each.id], each)
-            overdue = each.deadline and each.deadline <= self.now and each not in outcome.changed
+            overdue = deadline(each) <= self.now and each not in outcome.changed
             require(not overdue, "deadline without effect", each)
         ids = {each.id for each in pending}
         require(all(each.id in ids for each in self.told.values() if each.is_open), "lost")
@@ -123,8 +129,7 @@ class Tried:
             revocable = previous.status == "outside" or previous.answer_by is not None
             require(revocable and previous.status != "reserved", "withdrawn although irrevocable", previous)
         if previous and (operation.how == "expired" or (operation.how == "withdrawn" and operation.reason != BY_HAND)):
-            due = previous.deadline is not None and previous.deadline <= self.now
-            require(due, "ended before its deadline", previous, operation)
+            require(deadline(previous) <= self.now, "ended before its deadline", previous, operation)
 
     def _try_line(self, line: Line[Any]) -> None:
         """The ledger is that of the one-at-a-time program."""
@@ -233,6 +238,8 @@ def _end(tried: Tried, operation_id: Hashable, chance: Random) -> None:
         require((captured.how, captured.end) == ("captured", end), "not captured", captured)
     elif known.status == "reserved":
         tried.do(lambda entity: entity.release(operation_id, tried.now, BY_HAND))
+        released = tried.told[operation_id]
+        require((released.how, released.end) == ("released", -1), "not released", released)
     elif chance.random() < 0.3:
         tried.do(lambda entity: entity.withdraw(operation_id, tried.now, BY_HAND))
 

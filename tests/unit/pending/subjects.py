@@ -68,7 +68,7 @@ class Pay(NumberKind):
 
 @dataclass(frozen=True, slots=True)
 class TopUp(NumberKind):
-    """Up to 10, if below. Not monotone: who has less gets more. So it makes no claim."""
+    """Up to 10, if below. Who has less gets more, so it makes no claim."""
 
     def answer(self, state: int) -> int:
         return max(0, 10 - state)
@@ -82,7 +82,7 @@ class TopUp(NumberKind):
 
 @dataclass(frozen=True, slots=True)
 class Halve(Kind[int]):
-    """Not monotone either, refused between two states that are not, and what it adds depends on the state."""
+    """Not monotone: refused between two states at which it is not. What it adds depends on the state."""
 
     def answer(self, state: int) -> str | Refused:
         return Refused("odd") if state % 2 else "halved"
