@@ -15,9 +15,9 @@ from promo_service.promo import ASK_AGAIN_S_MAX
 class Settings(ServiceSettings):
     """`code_key`: with which promo codes are hashed, 32 bytes or more; with another one, no code that was put is known.
     `misses_max`: codes not accepted that an account may try in an hour. `waiting_max`: redemptions of one code, and of
-    one code by one account, that may wait for a use. `wait_s`: seconds for which a redemption may wait for a use that names
-    no limit of its own. `ask_again_s`: seconds until the user service is asked again that has not answered, doubling up
-    to an hour.
+    one code by one account, that may wait for a use. `wait_s`: seconds for which a redemption may wait for a use that
+    names no limit of its own. `ask_again_s`: seconds until the user service is asked again that has not answered,
+    doubling up to an hour.
     """
 
     model_config = SettingsConfigDict(env_prefix="PROMO_SERVICE_")

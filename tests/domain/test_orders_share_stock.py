@@ -38,8 +38,8 @@ A, B, C, D = ALL = [UUID(int=number) for number in range(1, 5)]
 class Shop:
     """The order service in memory, with one item. `facts`: what the last message made it announce."""
 
-    def __init__(self, stock: int, pending: int = 1000, **put: Any) -> None:
-        self.handlers = OrderHandlers(Limits(deadline_s=60.0, waiting=pending))
+    def __init__(self, stock: int, waiting: int = 1000, **put: Any) -> None:
+        self.handlers = OrderHandlers(Limits(deadline_s=60.0, waiting=waiting))
         self.state = Orders({}, {}, Entities({"sword": Entity(0)}, set()))
         self.now, self.keys = NOW, 1000
         self.facts: list[Fact] = []
@@ -232,13 +232,13 @@ def test_a_scarce_item_may_refuse_whoever_would_have_to_wait() -> None:
     assert shop.buy(C) == ["C order.confirmed"]
 
 
-def test_an_item_has_no_more_pending_than_it_may() -> None:
-    shop = Shop(stock=5, pending=2)
-    shop.buy(A)
-    shop.buy(B)
+def test_no_more_orders_wait_for_an_item_than_may() -> None:
+    shop = Shop(stock=1, waiting=1)
+    assert shop.buy(A) == ["A order.confirmed"]
+    assert shop.buy(B) == ["B order.waiting"]
     assert shop.buy(C) == ["C order.failed pending_limit"]
-    shop.say(captured(A))
-    assert shop.buy(D) == ["D order.confirmed"]
+    assert shop.say(expired(A)) == ["A order.failed reservation_expired", "B order.confirmed"]
+    assert shop.buy(D) == ["D order.waiting"]
 
 
 def test_pieces_that_come_in_serve_those_behind_them() -> None:
