@@ -12,13 +12,16 @@ from client.commands_operate import render_audit
 from client.session import Failed
 from client.settings import Settings
 from client.stage import Stage, on_stage
+from contracts.commands import PlaceOrder
 from contracts.events import (
+    CoinsReleased,
     FulfilmentRequested,
     OperationAccepted,
     OperationWaiting,
     OrderCancelled,
     OrderCompleted,
     OrderFailed,
+    OrderWaiting,
     PromoRedeemed,
     PromoRefused,
     PromoWaiting,
@@ -27,7 +30,7 @@ from contracts.events import (
 COINS, PRICE, FACTOR = 50, 20, 2
 WITH_ORDER, WITHOUT_ORDER = (COINS - PRICE) * FACTOR, COINS * FACTOR
 WAIT_S = 1.5
-"""How long the first redemption of the last scene but one is let wait, in seconds."""
+"""How long the redemption that is withdrawn may wait, in seconds."""
 
 
 async def buy_and_double(stage: Stage, account: str) -> tuple[UUID, UUID]:
@@ -111,6 +114,22 @@ async def what_is_certain_is_spent(stage: Stage) -> int:
     return await stage.balance(account)
 
 
+async def second_buyer_waits(stage: Stage) -> int:
+    """Two buy the last piece at the same time: the second is not refused before the first has surely got it."""
+    sword = await stage.item("sword", PRICE, stock=1)
+    accounts = [await stage.new_account(name, COINS) for name in ("buyer", "rival")]
+    orders = [PlaceOrder(order_id=uuid4(), account_id=account, item=sword) for account in accounts]
+    first, second = (sent.id for sent in await stage.buyer.place_orders(orders))
+    waiting = await stage.happens(OrderWaiting, second)
+    stage.expect("what the second buyer waits for", waiting.waits_for, (first,))
+    await stage.happens(OrderCompleted, first)
+    failed = await stage.happens(OrderFailed, second)
+    stage.expect("why the second buyer was refused", failed.reason, "out_of_stock")
+    await stage.happens(CoinsReleased, second)
+    stage.expect("coins of the second buyer", await stage.balance(accounts[1]), COINS)
+    return await stage.balance(accounts[0])
+
+
 async def second_redemption_gets_the_use(stage: Stage) -> int:
     """A code with one use is redeemed twice: the second waits behind the first, and the first is withdrawn."""
     first, second = await stage.new_account("first", COINS), await stage.new_account("second", COINS)
@@ -126,7 +145,7 @@ async def second_redemption_gets_the_use(stage: Stage) -> int:
     stage.expect("why the first was refused", refused.reason, "wait_deadline_passed")
     await stage.happens(PromoRedeemed, promo.id)
     await stage.operator.reject_fulfilment(order.id)
-    await stage.happens(OrderFailed, order.id)
+    await stage.happens(CoinsReleased, order.id)
     stage.expect("coins of the first", await stage.balance(first), COINS)
     return await stage.balance(second)
 
@@ -138,6 +157,7 @@ SCENES: tuple[tuple[str, Scene, int], ...] = (
     ("the promo is sent first, but `after` the order", promo_overtakes, WITH_ORDER),
     ("the order is cancelled", order_is_cancelled, WITHOUT_ORDER),
     (f"the doubling is accepted: {WITH_ORDER} coins are certain, and spent at once", what_is_certain_is_spent, 0),
+    ("two buy the last piece at the same time", second_buyer_waits, COINS - PRICE),
     ("a code with one use is redeemed twice", second_redemption_gets_the_use, WITHOUT_ORDER),
 )
 

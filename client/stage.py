@@ -95,22 +95,25 @@ class Stage:
         view = await self._account(account)
         for each in view.pending:
             if words := told(each.operation_id, view.pending, view.now):
-                self.console.print(f"           {words}", style="bold")
-        self.console.print(f"           {account} has {view.available} coins for certain", style="bold")
+                self._say(words)
+        self._say(f"{account} has {view.available} coins for certain")
         return view
 
     async def balance(self, account: str) -> int:
         """The balance as the user service answers it, once nothing is pending."""
         view = await self._account(account)
         self.expect(f"pending operations of {account}", len(view.pending), 0)
-        self.console.print(f"           {account} has {view.balance} coins", style="bold")
+        self._say(f"{account} has {view.balance} coins")
         return view.balance
 
     def expect(self, what: str, found: object, right: object) -> None:
         """Note it if what was found is not what must be; the demo goes on, and fails at its end."""
         if found != right:
             self.wrong.append(f"{what}: {found} instead of {right}")
-            self.console.print(f"           {self.wrong[-1]}", style="bold red")
+            self._say(self.wrong[-1], "bold red")
+
+    def _say(self, words: str, style: str = "bold") -> None:
+        self.console.print(f"           {words}", style=style, soft_wrap=True)
 
     async def _account(self, account: str) -> AccountView:
         view = await self.buyer.ask.account(account)
