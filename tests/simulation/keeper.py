@@ -18,7 +18,7 @@ Pending = dict[UUID, Operation[int]]
 
 class MemoryKeeper:
     """`rows`: each entity's state, places and lines. `pending` and `past`: its operations. `ledger`: its lines.
-    `loaded`: what was loaded since somebody last emptied it. `now`: the time that falls due.
+    `changed`: entities that changed since somebody last emptied it. `now`: the time that falls due.
     """
 
     def __init__(self) -> None:
@@ -26,12 +26,11 @@ class MemoryKeeper:
         self.pending: dict[str, Pending] = {}
         self.past: dict[str, Pending] = {}
         self.ledger: dict[str, list[Line[int]]] = {}
-        self.loaded: set[str] = set()
+        self.changed: set[str] = set()
         self.now = datetime.min.replace(tzinfo=UTC)
 
     async def load(self, _: object, touched: Collection[tuple[str, UUID | None]], lock: bool = True) -> Entities:
         keys = {key for key, _ in touched}
-        self.loaded |= keys
         at = {key: Entity(*self.rows.get(key, (0, 0, 0)), self.pending.get(key, {}).values()) for key in keys}
         for key, operation_id in touched:
             if operation_id and (known := self.past.get(key, {}).get(operation_id)):
@@ -50,7 +49,9 @@ class MemoryKeeper:
             (self.past if is_past else self.pending).setdefault(key, {})[operation_id] = operation
         for key, line in state.lines:
             self.ledger.setdefault(key, []).append(line)
-        for key in ({key for key, _ in state.changed} | state.created) & state.opened:
+        changed = {key for key, _ in state.changed} | state.created
+        self.changed |= changed
+        for key in changed & state.opened:
             self.rows[key] = (state.at[key].state, state.at[key].places, state.at[key].lines)
 
     async def due(self, _: object, limit: int) -> list[str]:

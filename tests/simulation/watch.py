@@ -77,20 +77,15 @@ class Watch:
             raise Violation("bounded wait", f"{operation} at {now}, was promised {promise}, may until {last}")
 
     def _promise(self, operation: Operation[int]) -> datetime | None:
-        """When it was told to be answered at the latest."""
+        """When it was told to be answered at the latest. Where it stood outside, it was told when it joins."""
         told = self.history.told.get(cast(UUID, operation.id), {})
         kind = cast(Any, operation.kind).name
-        facts = [
-            told[name].fact for name in (f"operation.waiting {kind}", f"operation.accepted {kind}") if name in told
-        ]
-        return min(
-            (
-                each.deadline
-                for each in facts
-                if isinstance(each, OperationWaiting | OperationAccepted) and each.deadline
-            ),
-            default=None,
-        )
+        facts = [each.fact for name in _WAITS if (each := told.get(f"{name} {kind}"))]
+        promised = [each.deadline for each in facts if isinstance(each, OperationWaiting | OperationAccepted)]
+        return min((each for each in promised if each and each != operation.join_by), default=None)
+
+
+_WAITS = ("operation.waiting", "operation.accepted")
 
 
 class _Entities:
@@ -102,8 +97,8 @@ class _Entities:
 
     def looked_at(self) -> list[str]:
         """What the commit was about."""
-        loaded, self._keeper.loaded = sorted(self._keeper.loaded), set()
-        return loaded
+        changed, self._keeper.changed = sorted(self._keeper.changed), set()
+        return changed
 
     def look(self, key: str) -> list[Operation[int]]:
         """Check it, and return what is pending."""
