@@ -91,7 +91,8 @@ async def load(connection: AsyncConnection, keeper: Keeper, touched: Touched) ->
 def _waiting(stock: Entities) -> Iterator[UUID]:
     """The orders that wait for pieces."""
     for entity in stock.at.values():
-        for operation in entity:
+        # Thousands may be in flight where nobody waits.
+        for operation in entity if entity.unanswered else ():
             if operation.status == "waiting":
                 yield cast(UUID, operation.id)
 
