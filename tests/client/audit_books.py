@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from client.audit_rows import Books, CodeRow, Entities, EntityRow, LineRow, OperationRow, OrderRow, RedemptionRow
+from client.audit_sagas import saga_mismatches
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SOON, PAST = NOW + timedelta(minutes=5), NOW - timedelta(minutes=5)
@@ -117,3 +119,24 @@ def with_line(books: Entities, seq: int, /, **values: object) -> Entities:
 def _changed(books: Entities, is_meant: Callable[[OperationRow], bool], values: dict[str, object]) -> Entities:
     rows = (replace(each, **values) if is_meant(each) else each for each in books.operations)  # type: ignore[arg-type]
     return replace(books, operations=tuple(rows))
+
+
+def sagas(books: Books) -> set[UUID]:
+    """The sagas on which services disagree."""
+    return {mismatch.saga for mismatch in saga_mismatches(books)}
+
+
+def said(books: Books) -> str:
+    """What is found of them."""
+    return "\n".join(str(mismatch.finding) for mismatch in saga_mismatches(books))
+
+
+def purchase(order: str, coins: str | None, pieces: str | None, fulfilment: str = "instant", **values: Any) -> Books:
+    """The books of one order in this state, with its reservation and its take in these."""
+    asked = Op(ORDER, "reserve", 20, coins or "", 0, "order", answer_by=SOON, settle_by=values.pop("until", SOON))
+    taken = replace(TAKEN[1], state=pieces or "")
+    return Books(
+        kept("account", "alice", DONE[0], pending=(asked,) if coins else ()),
+        kept("item", "sword", TAKEN[0], pending=(taken,) if pieces else ()),
+        orders=(replace(PURCHASE, state=order, placed_at=NOW, fulfilment=fulfilment, **values),),
+    )

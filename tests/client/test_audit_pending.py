@@ -33,9 +33,7 @@ def open_op(number: int, kind: str, size: int, state: str) -> Op:
     is_final = state == "accepted" or kind in ("credit", "restock")
     answer_by = None if is_final else SOON
     answer = 1 if kind == "claim" else None
-    added = -size if kind in ("reserve", "take") else size
-    given = {"added": added} if state in ("captured", "credited", "restocked") else {}
-    return Op(UUID(int=20 + number), kind, size, state, **given, answer=answer, answer_by=answer_by, settle_by=SOON)
+    return Op(UUID(int=20 + number), kind, size, state, answer=answer, answer_by=answer_by, settle_by=SOON)
 
 
 @pytest.mark.parametrize(
