@@ -10,7 +10,6 @@ import pytest
 
 from contracts.base import COINS_MAX
 from contracts.commands import CancelOrder, PlaceOrder, RedeemPromo
-from contracts.roles import Multiply
 from contracts.events import (
     CancelRefused,
     FulfilmentRequested,
@@ -23,6 +22,7 @@ from contracts.events import (
     PromoRedeemed,
     PromoRefused,
 )
+from contracts.roles import Multiply
 from order_service import order as orders
 from order_service.order import Contradiction, Item, Order
 from promo_service import promo as promos
@@ -30,7 +30,7 @@ from promo_service.promo import Redemption
 from tests.domain import test_order, test_promo
 from tests.domain.test_order import EARLIER, EVENTS, ID, NOW
 
-SWORD = Item("sword", 10, 5, "external")
+SWORD = Item("sword", 10, "external")
 PLACE = PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=2, deadline_s=60, after=(EARLIER,))
 PLACED = Order(
     ID, "a", "sword", 2, 20, "external", "placed", None, NOW + timedelta(seconds=60), NOW, trace="t", after=(EARLIER,)
@@ -46,7 +46,7 @@ def at(order: Order, item: Item | None = SWORD) -> orders.Situation:
 @pytest.mark.parametrize("known", [Order(ID, trace="t"), Order(ID, "b", state="cancelled", reason="x", trace="t")])
 def test_an_order_is_placed_where_nothing_is_known_but_anothers_tombstone(known: Order) -> None:
     asked = OrderPlaced(order_id=ID, account_id="a", amount=20, hold_s=60, after=(EARLIER,))
-    assert orders.decide(at(known), PLACE) == orders.Step(ASKED, SWORD, (asked,))
+    assert orders.decide(at(known), PLACE) == orders.Step(ASKED, (asked,))
 
 
 def test_an_order_that_names_no_deadline_has_the_services() -> None:
@@ -56,50 +56,79 @@ def test_an_order_that_names_no_deadline_has_the_services() -> None:
 
 
 def test_an_order_may_cost_all_the_coins_there_can_be() -> None:
-    step = orders.decide(at(Order(ID), Item("sword", COINS_MAX // 2, 5, "instant")), PLACE)
+    step = orders.decide(at(Order(ID), Item("sword", COINS_MAX // 2, "instant")), PLACE)
     assert step.order.state == "placed"
     exactly = PLACE.model_copy(update={"quantity": 1})
-    assert orders.decide(at(Order(ID), Item("sword", COINS_MAX, 5, "instant")), exactly).order.amount == COINS_MAX
+    assert orders.decide(at(Order(ID), Item("sword", COINS_MAX, "instant")), exactly).order.amount == COINS_MAX
 
 
-def test_the_last_goods_are_sold() -> None:
-    few = Item("sword", 10, 2, "instant")
-    confirmed = replace(ASKED, state="confirmed", fulfilment="instant", deadline=None, after=())
-    step = orders.decide(at(replace(ASKED, fulfilment="instant"), few), EVENTS["reserved"])
-    assert step == orders.Step(confirmed, replace(few, stock=0), (OrderConfirmed(**TOLD),))
+def test_goods_in_stock_are_taken_and_then_they_are_sold() -> None:
+    instant = replace(ASKED, fulfilment="instant")
+    reserved = replace(instant, state="reserved", ask_again_at=None, after=())
+    taken = orders.Take(2, NOW + timedelta(seconds=60))
+    assert orders.decide(at(instant), EVENTS["reserved"]) == orders.Step(reserved, (), taken)
+    confirmed = replace(instant, state="confirmed", deadline=None, after=())
+    assert orders.decide(at(reserved), EVENTS["taken"]) == orders.Step(confirmed, (OrderConfirmed(**TOLD),))
+    completed = replace(confirmed, state="completed", ask_again_at=None)
+    sold = orders.Step(completed, (OrderCompleted(**TOLD),), orders.Sell())
+    assert orders.decide(at(confirmed), EVENTS["captured"]) == sold
+
+
+@pytest.mark.parametrize(
+    ("event", "state", "reason"), [("expired", "failed", "reservation_expired"), ("cancel", "cancelled", None)]
+)
+def test_an_order_that_gives_up_says_the_stock_why(event: str, state: Any, reason: str | None) -> None:
+    reserved = replace(ASKED, fulfilment="instant", state="reserved", ask_again_at=None, after=())
+    step = orders.decide(at(reserved), EVENTS[event])
+    assert step.order == replace(reserved, state=state, reason=reason, deadline=None)
+    assert step.wish == orders.GiveBack(reason or state)
+
+
+def test_an_order_without_goods_fails_for_their_reason_and_wants_nothing_of_the_stock() -> None:
+    reserved = replace(ASKED, fulfilment="instant", state="reserved", ask_again_at=None, after=())
+    failed = replace(reserved, state="failed", reason="out_of_stock", deadline=None)
+    told = OrderFailed(**TOLD, reason="out_of_stock")
+    assert orders.decide(at(reserved), EVENTS["no goods"]) == orders.Step(failed, (told,))
+
+
+def test_an_order_that_is_late_gives_back_what_it_is_given() -> None:
+    reserved = replace(ASKED, fulfilment="instant", state="reserved", ask_again_at=None, after=())
+    late = replace(at(reserved), now=NOW + timedelta(seconds=60))
+    step = orders.decide(late, EVENTS["taken"])
+    assert (step.order.reason, step.wish) == ("deadline_passed", orders.GiveBack("deadline_passed"))
 
 
 def test_whoever_fulfils_is_asked_and_the_order_is_confirmed_when_they_accept() -> None:
     step = orders.decide(at(ASKED), EVENTS["reserved"])
     reserved = replace(PLACED, state="reserved", after=())
     asked = FulfilmentRequested(**TOLD, item="sword", quantity=2, deadline=NOW + timedelta(seconds=60))
-    assert step == orders.Step(reserved, SWORD, (asked,))
+    assert step == orders.Step(reserved, (asked,))
     confirmed = replace(ASKED, state="confirmed", deadline=None, after=())
-    assert orders.decide(at(reserved), EVENTS["accepted"]) == orders.Step(confirmed, SWORD, (OrderConfirmed(**TOLD),))
+    assert orders.decide(at(reserved), EVENTS["accepted"]) == orders.Step(confirmed, (OrderConfirmed(**TOLD),))
     completed = replace(confirmed, state="completed", ask_again_at=None)
-    assert orders.decide(at(confirmed), EVENTS["captured"]) == orders.Step(completed, SWORD, (OrderCompleted(**TOLD),))
+    assert orders.decide(at(confirmed), EVENTS["captured"]) == orders.Step(completed, (OrderCompleted(**TOLD),))
 
 
 def test_an_order_that_ends_without_effect_has_no_deadline_and_asks_nothing() -> None:
     over = replace(PLACED, deadline=None, after=())
-    cancelled = orders.Step(replace(over, state="cancelled"), SWORD, (OrderCancelled(**TOLD),))
+    cancelled = orders.Step(replace(over, state="cancelled"), (OrderCancelled(**TOLD),))
     assert orders.decide(at(ASKED), EVENTS["cancel"]) == cancelled
     failed = replace(over, state="failed", reason="insufficient_coins")
     told = OrderFailed(**TOLD, reason="insufficient_coins")
-    assert orders.decide(at(ASKED), EVENTS["refused"]) == orders.Step(failed, SWORD, (told,))
+    assert orders.decide(at(ASKED), EVENTS["refused"]) == orders.Step(failed, (told,))
 
 
 def test_the_tombstone_of_an_order_says_whose_and_since_when() -> None:
     tombstone = Order(ID, "a", state="cancelled", placed_at=NOW, trace="t")
     step = orders.decide(at(Order(ID, trace="t"), None), CancelOrder(order_id=ID, account_id="a"))
-    assert step == orders.Step(tombstone, None, (OrderCancelled(**TOLD),))
+    assert step == orders.Step(tombstone, (OrderCancelled(**TOLD),))
 
 
 @pytest.mark.parametrize("state", ["confirmed", "completed", "failed"])
 def test_a_cancel_that_comes_too_late_is_told_what_became_of_the_order(state: str) -> None:
     before = test_order.situation(state, "external")
     told = CancelRefused(**TOLD, reason=state)
-    assert orders.decide(before, EVENTS["cancel"]) == orders.Step(before.order, before.item, (told,))
+    assert orders.decide(before, EVENTS["cancel"]) == orders.Step(before.order, (told,))
 
 
 @pytest.mark.parametrize("state", ["placed", "reserved"])
