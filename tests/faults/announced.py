@@ -59,9 +59,9 @@ async def announced(operator: Client) -> AsyncIterator[set[Effect]]:
 
 def lost(effects: Iterable[Effect], books: Books) -> list[Effect]:
     """The effects that are not in the books."""
-    kept: set[Effect] = {("operation", each.operation_id, each.state, each.delta) for each in books.users.operations}
+    kept: set[Effect] = {("operation", each.operation_id, each.state, each.delta) for each in books.accounts.operations}
     kept |= {("order", each.order_id, each.state, 0) for each in books.orders}
-    kept |= {("redemption", each.redemption_id, each.state, each.added or 0) for each in books.promos.redemptions}
+    kept |= {("redemption", each.redemption_id, each.state, each.added or 0) for each in books.redemptions}
     return [each for each in effects if each not in kept]
 
 

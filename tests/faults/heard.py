@@ -136,12 +136,11 @@ def unheard(heard: set[Ended], told: Mapping[UUID, Ending], books: Books, accoun
 
 def _kept(books: Books, accounts: str) -> Iterator[Ended]:
     """How the services keep what has ended."""
-    credits_ = [each for each in books.users.operations if each.kind == "credit"]
-    ended = [("credit", each.operation_id, each.account_id, each.state, each.delta) for each in credits_]
+    credits_ = [each for each in books.accounts.operations if each.kind == "credit"]
+    ended = [("credit", each.operation_id, each.key, each.state, each.delta) for each in credits_]
     ended += [("order", each.order_id, each.account_id, each.state, 0) for each in books.orders]
     ended += [
-        ("redemption", each.redemption_id, each.account_id, each.state, each.added or 0)
-        for each in books.promos.redemptions
+        ("redemption", each.redemption_id, each.account_id, each.state, each.added or 0) for each in books.redemptions
     ]
     for what, saga, account, state, added in ended:
         if state in STATES[what] and account.startswith(accounts):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
-from client.audit_account import INSUFFICIENT
+from client.audit_oracle import ORACLE
 from client.audit_rows import Books
 from tests.faults.saga import Asked, Ending
 from tests.faults.stage import NAMED_S
@@ -26,13 +26,13 @@ def contradictions(asked: Begun, told: Told, books: Books) -> list[str]:
     return [
         *not_as_asked(asked, told, books),
         *out_of_order(asked, told, books),
-        *unexplained(asked, told, {each.account_id: each.balance for each in books.users.accounts}),
+        *unexplained(asked, told, {each.key: each.state for each in books.accounts.entities}),
     ]
 
 
 def not_as_asked(asked: Begun, told: Told, books: Books) -> Iterator[str]:
     """Sagas that had another effect, or led to another operation, than was asked for."""
-    kept = {each.operation_id: (each.kind, each.size) for each in books.users.operations if each.kind}
+    kept = {each.operation_id: (each.kind, each.size) for each in books.accounts.operations if each.kind}
     for saga, ask in asked.items():
         if kept.get(saga, (ask.kind, ask.size)) != (ask.kind, ask.size):
             yield f"saga {saga}: asked {ask}, kept {kept[saga]}"
@@ -45,7 +45,7 @@ def not_as_asked(asked: Begun, told: Told, books: Books) -> Iterator[str]:
 
 def out_of_order(asked: Begun, told: Told, books: Books) -> Iterator[str]:
     """Sagas that stand in the ledger before one that ended before they were sent, or before one that they named."""
-    place = {line.operation_id: line.seq for line in books.users.ledger}
+    place = {line.operation_id: line.seq for line in books.accounts.ledger}
     for sagas in _by_account(asked).values():
         began = _first_sent(asked, sagas)
         stand = [saga for saga in sagas if saga in place and saga in told and _done(asked[saga], told[saga])]
@@ -99,6 +99,6 @@ def _done(asked: Asked, ending: Ending) -> Done | None:
     at = (asked.sent, ending.told)
     if ending.state in ("credited", "completed", "redeemed"):
         return Done(*at, asked.kind, asked.size, ending.added)
-    if ending.state == "failed" and ending.reason == INSUFFICIENT:
+    if ending.state == "failed" and ending.reason == ORACLE["reserve"].refusal:
         return Done(*at, "reserve", asked.size, 0, refused=True)
     return Done(*at, "reserve", asked.size, 0) if ending.reason in RESERVED else None

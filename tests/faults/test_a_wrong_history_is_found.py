@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from client.audit_rows import AccountRow, Books, LineRow, OperationRow, Users
+from client.audit_rows import Books, Entities, EntityRow, LineRow, OperationRow
 from contracts.roles import Bonus
 from tests.faults.saga import Asked, Ending
 from tests.faults.serial import contradictions, histories
@@ -37,11 +37,11 @@ def _books(balance: int, order: Iterable[UUID] = ASKED, sizes: dict[UUID, int] |
     """Of an account whose ledger is in this order."""
     asked = {saga: replace(ASKED[saga], size=(sizes or {}).get(saga, ASKED[saga].size)) for saga in order}
     lines = [
-        LineRow("a", seq, saga, each.kind, each.size, "", None, 0, 0)
+        LineRow("a", seq, saga, each.kind, each.size, "", None, "", 0, 0)
         for seq, (saga, each) in enumerate(asked.items(), start=1)
     ]
-    kept = [OperationRow("a", saga, False, 0, each.kind, each.size, "", None, 0) for saga, each in asked.items()]
-    return Books(Users(datetime.now(UTC), (AccountRow("a", balance, 0),), tuple(kept), tuple(lines)))
+    kept = [OperationRow("a", saga, False, 0, each.kind, each.size, "") for saga, each in asked.items()]
+    return Books(Entities("account", datetime.now(UTC), (EntityRow("a", balance, 0, 0),), tuple(kept), tuple(lines)))
 
 
 def test_a_history_that_can_be_is_not_found_fault_with() -> None:

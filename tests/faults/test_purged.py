@@ -94,4 +94,4 @@ async def _handled(stage: Stage, name: Name, since: datetime) -> int:
 
 async def _balances(stage: Stage) -> dict[str, int]:
     books = await read(stage.env["HOLDFAST_AUDIT_DATABASE_URL"])
-    return {each.account_id: each.balance for each in books.users.accounts}
+    return {each.key: each.state for each in books.accounts.entities}

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from client.audit_rows import Books, OrderRow, Users
+from client.audit_rows import Books, OrderRow
 from tests.faults.heard import unheard
 from tests.faults.saga import Ending
 from tests.faults.stage import Stage
@@ -49,9 +49,9 @@ async def test_what_is_taken_away_is_found(stage: Stage, service: str, change: s
 
 
 def test_an_ending_that_is_never_announced_is_found() -> None:
-    order = OrderRow(uuid4(), "a-1", 7, "completed", datetime.now(UTC))
+    order = OrderRow(uuid4(), "a-1", "tea", 1, 7, "instant", "completed", datetime.now(UTC))
     credit_id, announced = uuid4(), ("order", order.order_id, "completed", 0)
-    books = Books(Users(datetime.now(UTC)), (order,))
+    books = Books(orders=(order,))
     told = {credit_id: Ending("credit", "a-1", "credited", 5)}
     assert list(unheard({announced}, {}, books, "a-")) == []
     assert list(unheard(set(), {}, books, "b-")) == []
@@ -62,9 +62,9 @@ def test_an_ending_that_is_never_announced_is_found() -> None:
 
 
 def test_an_announcement_that_contradicts_what_is_kept_is_found() -> None:
-    order = OrderRow(uuid4(), "a-1", 7, "completed", datetime.now(UTC))
+    order = OrderRow(uuid4(), "a-1", "tea", 1, 7, "instant", "completed", datetime.now(UTC))
     heard = {("order", order.order_id, state, 0) for state in ("completed", "failed")}
-    (found,) = unheard(heard, {}, Books(Users(datetime.now(UTC)), (order,)), "a-")
+    (found,) = unheard(heard, {}, Books(orders=(order,)), "a-")
     assert "announced as failed" in found
 
 

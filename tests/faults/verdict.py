@@ -83,12 +83,12 @@ async def _waiting(operator: Client, service: Service) -> int:
 
 def _broken_words(books: Books, told: Mapping[UUID, Ending]) -> Iterator[str]:
     """Endings that a client was told and that are not what the services keep."""
-    kept = {each.operation_id: (each.account_id, each.state, each.delta) for each in books.users.operations}
+    kept = {each.operation_id: (each.key, each.state, each.delta) for each in books.accounts.operations}
     kept |= {
         each.order_id: (each.account_id, each.state, -each.amount if each.state == "completed" else 0)
         for each in books.orders
     }
-    kept |= {each.redemption_id: (each.account_id, each.state, each.added or 0) for each in books.promos.redemptions}
+    kept |= {each.redemption_id: (each.account_id, each.state, each.added or 0) for each in books.redemptions}
     for saga, ending in told.items():
         if kept.get(saga) != (ending.account, ending.state, ending.added):
             yield f"saga {saga}: told {ending}, kept {kept.get(saga)}"
