@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
+from contracts.base import WAITS_FOR_MAX
 from contracts.commands import RedeemPromo
-from contracts.events import WAITS_FOR_MAX
 from holdfast.pending import Operation, Outcome, Refused, waits
 from messaging.entities import Entities
 from messaging.entity_tables import Note
@@ -86,6 +86,6 @@ class Claims:
 
 
 def is_spent(uses: Entities, key: str, size: int) -> bool:
-    """Whether a claim that came now would be refused, however those before it end."""
+    """Whether a claim that came now would surely be refused, however those before it end."""
     bounds = uses.at[key].bounds
     return bounds is not None and isinstance(Claim(size).answer(bounds[0]), Refused)

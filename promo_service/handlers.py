@@ -32,8 +32,8 @@ DUE_TOGETHER_MAX = 500
 class PromoHandlers:
     """Handles messages about codes and redemptions. `code_key`: with which codes are hashed. `wait_s`: for redemptions
     that name no limit. `ask_again_s`: how long the user service's answer is waited for before it is asked again.
-    `misses_max`: codes not accepted that an account may try in an hour. `waiting_max`: claims that may wait for
-    the uses of a code, in all and by one account.
+    `misses_max`: codes not accepted that an account may try in an hour. `waiting_max`: redemptions that may wait for a
+    use of one code, in all and by one account.
     """
 
     def __init__(

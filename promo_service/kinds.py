@@ -29,5 +29,9 @@ class Claim(NumberKind):
     def adds(self, answer: int) -> tuple[int, ...]:
         return (answer, 0)
 
+    def hull(self, least: int, greatest: int) -> tuple[int, int]:
+        # Only a number below `size` grows: the sum of the greatest and the most that is added would be one too many.
+        return least, max(greatest, min(greatest + 1, self.size))
+
 
 KINDS: Mapping[str, type[Claim]] = {Claim.name: Claim}
