@@ -38,10 +38,10 @@ def told(operation_id: UUID, pending: Sequence[PendingView], now: datetime) -> s
 
 
 def what(operation: PendingView | None) -> str:
-    """An operation in two words."""
+    """An operation in two words. A claim is for one use, and its size says how many there may be."""
     if operation is None or operation.kind is None:
         return "command"
-    if operation.size is None:
+    if operation.size is None or operation.kind == "claim":
         return operation.kind
     return f"{operation.kind} " + (f"x{operation.size}" if operation.kind == "multiply" else str(operation.size))
 

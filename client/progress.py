@@ -17,7 +17,7 @@ from contracts.queries import OrderView, RedemptionView
 TOLD_S_MAX = 2.0
 """How long the services are asked what a new command waits for; it goes on by itself, whether they have said or not."""
 
-USE_OF_THE_CODE = "waits for a use of the code; an operator sees which others have one with `holdfast promo show CODE`"
+USE_OF_THE_CODE = "claim waits for redemptions before it that may give back their use of the code"
 """What a redemption waits for, as far as its redeemer may know: to ask about codes is for operators."""
 
 View = TypeVar("View", OrderView, RedemptionView)

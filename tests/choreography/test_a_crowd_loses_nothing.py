@@ -7,8 +7,8 @@ import random
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from contracts.roles import Bonus
 from contracts.queries import OrderView, RedemptionView
+from contracts.roles import Bonus
 from tests.choreography.conftest import World
 
 ACCOUNTS = 12

@@ -28,12 +28,12 @@ async def test_the_doubling_counts_as_sent_after_the_purchase(world: World, acce
 
 
 @pytest.mark.parametrize(("accepted", "coins"), [(False, 100), (True, 60)])
-async def test_a_doubling_that_overtakes_its_purchase_keeps_its_place(world: World, accepted: bool, coins: int) -> None:
-    """The doubling arrives before the order exists; `after` names it, and the place in the log is kept."""
+async def test_a_doubling_that_overtakes_its_purchase_joins_behind_it(world: World, accepted: bool, coins: int) -> None:
+    """The doubling arrives before the order exists, which it names in `after`."""
     account, item, code = await world.account(50), await world.goods(20), await world.code()
     order_id = uuid4()
     redemption = await world.client.redeem_promo(account, code, after=(order_id,))
-    await world.standing(account, redemption.id, "waiting")
+    assert (await world.standing(account, redemption.id, "outside")).waits_for == (order_id,)
     order = await world.client.place_order(account, item, order_id=order_id, after=())
     await world.client.outcome(order)
     if accepted:

@@ -33,6 +33,7 @@ async def test_an_answer_after_the_deadline_changes_nothing(world: World) -> Non
 async def test_a_doubling_waits_no_longer_than_it_was_told_and_its_use_is_given_back(world: World) -> None:
     account, item, code = await world.account(50), await world.goods(20), await world.code(uses_max=1)
     order = await world.client.place_order(account, item)
+    await world.standing(account, order.id, "reserved")
     redemption = await world.client.redeem_promo(account, code, wait_s=0.5)
     ended = await world.client.wait_for_redemption(redemption.id)
     assert (ended.state, ended.reason) == ("refused", "wait_deadline_passed")

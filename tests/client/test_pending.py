@@ -92,7 +92,7 @@ def lines(render: Callable[[Console], None]) -> list[str]:
     [
         (account, ("reserve", 20, "multiply", 2), ("reserve 20", "multiply x2")),
         (item, ("take", 1, "take", 1), ("take 1", "take 1")),
-        (code, ("claim", None, "claim", None), ("claim", "claim")),
+        (code, ("claim", 3, "claim", 3), ("claim", "claim")),
     ],
 )
 def test_an_account_an_item_and_a_code_say_in_the_same_words_what_waits(
