@@ -13,10 +13,11 @@ from typing import Any
 from contracts import __version__
 from contracts.base import Fact, Service
 from contracts.envelope import BATCH, SINGLE, Envelope
-from contracts.queries import EVERY_SERVICE_QUERIES, QUERIES, Query
+from contracts.queries import EVERY_SERVICE_QUERIES, Query
 from contracts.topology import (
     EXCHANGE_OF,
     FACTS,
+    QUERIES,
     QUERIES_EXCHANGE,
     REPLIES_EXCHANGE,
     SERVICES,

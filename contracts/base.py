@@ -14,6 +14,9 @@ COINS_MAX = 2**53 - 1
 AFTER_MAX = 256
 """How many earlier commands one command may name in `after`."""
 
+WAITS_FOR_MAX = 20
+"""How many of the operations that another waits for are told."""
+
 DURATION_S_MAX = 30 * 24 * 3600
 """The longest deadline, in seconds: thirty days."""
 
@@ -63,8 +66,9 @@ class Fact(Contract):
     """A command or an event.
 
     The class says where it travels: `type` is the CloudEvents type and the routing key, `exchange` the exchange
-    of its only publisher, `consumers` the services that take it (none: it ends a saga or informs an outsider), and
-    `audience` who may send it, for commands. The saga it belongs to is the field that `saga_field` names;
+    of its only publisher, `consumers` the services that take it, and `audience` who may send it, for commands.
+    `terminal`: no service takes it, since it ends a saga or informs whoever watches, so that it may be announced to
+    nobody. The saga it belongs to is the field that `saga_field` names;
     `identity_fields` tell apart facts of one type in one saga. `secret_fields` are repeated nowhere: not in traces, and
     not in the reason why a message cannot be read.
     """
@@ -73,6 +77,7 @@ class Fact(Contract):
     exchange: ClassVar[Exchange]
     consumers: ClassVar[tuple[Service, ...]] = ()
     audience: ClassVar[tuple[Audience, ...]] = ()
+    terminal: ClassVar[bool] = False
     saga_field: ClassVar[str]
     identity_fields: ClassVar[tuple[str, ...]] = ()
     secret_fields: ClassVar[tuple[str, ...]] = ()

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from contracts.base import (
+    WAITS_FOR_MAX,
     AccountId,
     After,
     Coins,
@@ -23,9 +24,6 @@ from contracts.base import (
 )
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation, PromoEffect
 from contracts.services import takers
-
-WAITS_FOR_MAX = 20
-"""How many of the operations that another waits for are told."""
 
 AskedBy = Annotated[str, Field(max_length=64, description="The exchange by which the operation came.")]
 OperationKind = Annotated[str, Field(max_length=32, description="The kind of the operation.")]
@@ -46,6 +44,7 @@ class AccountOpened(Fact):
     """The account exists."""
 
     type: ClassVar[str] = "account.opened"
+    terminal: ClassVar[bool] = True
     exchange: ClassVar[Exchange] = "user"
     saga_field: ClassVar[str] = "account_id"
 
@@ -134,6 +133,7 @@ class OperationWaiting(OperationEvent):
     """
 
     type: ClassVar[str] = "operation.waiting"
+    terminal: ClassVar[bool] = True
 
     kind: OperationKind
     position: Count
@@ -145,6 +145,7 @@ class OperationAccepted(OperationEvent):
     """The operation will take effect, and nothing can withdraw it any more; its size depends on how others end."""
 
     type: ClassVar[str] = "operation.accepted"
+    terminal: ClassVar[bool] = True
 
     kind: OperationKind
     position: Count
@@ -172,6 +173,7 @@ class OrderWaiting(_OrderEvent):
     """
 
     type: ClassVar[str] = "order.waiting"
+    terminal: ClassVar[bool] = True
 
     order_id: UUID
     account_id: AccountId
@@ -185,6 +187,7 @@ class FulfilmentRequested(_OrderEvent):
     """Somebody outside is to answer `fulfilment.accepted` or `fulfilment.rejected` before the deadline."""
 
     type: ClassVar[str] = "fulfilment.requested"
+    terminal: ClassVar[bool] = True
 
     order_id: UUID
     account_id: AccountId
@@ -205,6 +208,7 @@ class OrderCompleted(_OrderEvent):
     """The order is paid and its goods are the customer's."""
 
     type: ClassVar[str] = "order.completed"
+    terminal: ClassVar[bool] = True
 
     order_id: UUID
     account_id: AccountId
@@ -237,6 +241,7 @@ class CancelRefused(_OrderEvent):
     """The order can no longer be cancelled. Reasons: `confirmed`, `completed`, `failed`, `other_account`."""
 
     type: ClassVar[str] = "order.cancel_refused"
+    terminal: ClassVar[bool] = True
     identity_fields: ClassVar[tuple[str, ...]] = ("reason",)
 
     order_id: UUID
@@ -286,6 +291,7 @@ class PromoWaiting(_PromoEvent):
     """
 
     type: ClassVar[str] = "promo.waiting"
+    terminal: ClassVar[bool] = True
 
     redemption_id: UUID
     account_id: AccountId
@@ -298,6 +304,7 @@ class PromoRedeemed(_PromoEvent):
     """The code took effect and added this many coins."""
 
     type: ClassVar[str] = "promo.redeemed"
+    terminal: ClassVar[bool] = True
 
     redemption_id: UUID
     account_id: AccountId

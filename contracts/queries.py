@@ -294,12 +294,6 @@ class ShowOutcome(Query):
     message_id: UUID
 
 
-QUERIES: dict[str, type[Query]] = {
-    query.type: query
-    for query in (ShowAccount, ShowHistory, ShowOperation, ShowOrder, ShowItem, ListCatalog, ShowRedemption, ShowPromo)
-}
-"""The questions that one service answers each, by type."""
-
 EVERY_SERVICE_QUERIES: dict[str, type[Query]] = {query.type: query for query in (ShowStatus, ShowOutcome)}
 """The questions that every service answers; the routing key is `<service>.<type>`."""
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
+from typing import TypeVar
 
 from contracts import commands, events, queries
-from contracts.base import Exchange, Fact, Service
+from contracts.base import Contract, Exchange, Fact, Service
+from contracts.queries import Query
 from contracts.services import PARTICIPANTS
 from contracts.services import SERVICES as SERVICES
 
@@ -54,33 +58,31 @@ def queries_queue(service: Service) -> str:
     return f"{service}.queries"
 
 
+_Word = TypeVar("_Word", bound=Contract)
+
+
+def _declared(base: type[_Word], *modules: ModuleType) -> Iterator[type[_Word]]:
+    """The words of this sort that have a type, in these modules and in those of the services."""
+    of_services = [import_module(each.words) for each in PARTICIPANTS if each.words]
+    found = [value for module in (*modules, *of_services) for value in vars(module).values()]
+    words = [value for value in found if isinstance(value, type) and issubclass(value, base) and "type" in vars(value)]
+    yield from dict.fromkeys(words)
+
+
 def facts() -> tuple[type[Fact], ...]:
     """Every command and event, in the order of their declaration."""
-    modules = [commands, events, *(import_module(each.words) for each in PARTICIPANTS if each.words)]
-    declared = [value for module in modules for value in vars(module).values()]
-    found = [
-        value for value in declared if isinstance(value, type) and issubclass(value, Fact) and "type" in vars(value)
-    ]
-    return tuple(dict.fromkeys(found))
+    return tuple(_declared(Fact, commands, events))
 
 
 FACTS: dict[str, type[Fact]] = {fact.type: fact for fact in facts()}
 
-
-TERMINAL: frozenset[str] = frozenset(
-    (
-        "account.opened",
-        "operation.waiting",
-        "operation.accepted",
-        "order.waiting",
-        "promo.waiting",
-        "fulfilment.requested",
-        "order.completed",
-        "order.cancel_refused",
-        "promo.redeemed",
-    )
-)
+TERMINAL: frozenset[str] = frozenset(fact.type for fact in FACTS.values() if fact.terminal)
 """Events that no service takes: they end a saga, or inform whoever watches. They may be announced to nobody."""
+
+QUERIES: dict[str, type[Query]] = {
+    query.type: query for query in _declared(Query, queries) if query.type not in queries.EVERY_SERVICE_QUERIES
+}
+"""The questions that one service answers each, by type."""
 
 
 def facts_for(service: Service) -> dict[str, type[Fact]]:
@@ -110,5 +112,5 @@ def bindings() -> tuple[Binding, ...]:
             for name in queries.EVERY_SERVICE_QUERIES
         ]
     found.append(Binding(UNROUTED_EXCHANGE, UNROUTED_QUEUE, "#"))
-    found += [Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type) for query in queries.QUERIES.values()]
+    found += [Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type) for query in QUERIES.values()]
     return tuple(dict.fromkeys(found))

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from contracts.services import SERVICES
 from local import sources
 from local.account import usable_folder
 from local.guard import throwaway_parts
@@ -139,7 +140,7 @@ def _stop(folder: Path) -> bool:
 
 
 def _all_run(folder: Path, parts: Parts) -> bool:
-    needed = 3 + 2 * parts.broker.private + parts.postgres.private
+    needed = len(SERVICES) + 2 * parts.broker.private + parts.postgres.private
     processes = Process.all_in(folder)
     return len(processes) == needed and all(process.pid for process in processes)
 

@@ -16,13 +16,14 @@ import sys
 import time
 from pathlib import Path
 
+from contracts.services import SERVICES as OURS
 from local.broker import AMQP_URL, MANAGEMENT_URL
 from local.processes import StartError
 from local.sources import PROJECT, STATE
 from provision import secrets
 
 HEALTHY_S_MAX = 180
-SERVICES = ("rabbitmq", "postgres", *secrets.SERVICES)
+SERVICES = ("rabbitmq", "postgres", *OURS)
 POLICY = [
     f"tests/security/test_{name}.py"
     for name in ("every_cell_of_the_brokers_policy", "only_who_is_known_gets_in", "nobody_speaks_for_another")

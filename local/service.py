@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.error import URLError
 
+from contracts.services import participant
 from local.processes import Process
 from local.sources import PROJECT
 from provision.direct import open_directly
@@ -18,7 +19,7 @@ START_S_MAX = 60
 
 
 class Service:
-    """`python -m name` with `env`; its log and process id are in `folder` under `label`."""
+    """The service `name` with `env`; its log and process id are in `folder` under `label`."""
 
     def __init__(self, folder: Path, label: str, name: str, http_port: int, env: Mapping[str, str]) -> None:
         self.name = name
@@ -28,7 +29,7 @@ class Service:
 
     def start(self, wait: bool = True) -> None:
         """Start the process and, unless told otherwise, wait until it is healthy."""
-        command = [sys.executable, "-m", self.name]
+        command = [sys.executable, "-m", participant(self.name).module]
         self.process.start(command, {**os.environ, "PYTHONUNBUFFERED": "1", **self.env}, cwd=PROJECT)
         if wait:
             self.wait_healthy()

@@ -1,4 +1,4 @@
-"""One virtual host and three databases: everything that one instance of the system keeps and says."""
+"""One virtual host and a database for each service: everything that one instance of the system keeps and says."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from contracts.services import SERVICES, participant
 from local.certificate import over_tls
 from local.postgres import apart
 from local.processes import StartError
 from local.service import Service
 from local.sources import PROJECT
 from provision import broker, databases
-from provision.secrets import CODE_KEY, SERVICES, VHOST, amqp_url, client_urls, database_url, free_port
+from provision.secrets import VHOST, amqp_url, client_urls, database_url, free_port
 
 if TYPE_CHECKING:
     from local.parts import Parts
@@ -39,7 +40,7 @@ class Site:
         apart(databases.provision(cluster.admin_url, self._parts.settings, self.prefix, cluster.ca_file))
 
     def migrate(self) -> None:
-        """Bring the three databases to the newest version. Raises `StartError` with what the migration printed."""
+        """Bring the databases to the newest version. Raises `StartError` with what the migration printed."""
         with ThreadPoolExecutor() as threads:
             list(threads.map(self._migrate, SERVICES))
 
@@ -70,7 +71,7 @@ class Site:
 
     def keys(self, service: str) -> dict[str, str]:
         """The keys that the service has besides its passwords, and needs to migrate what it keeps."""
-        return {CODE_KEY: self._parts.settings[CODE_KEY]} if service == "promo_service" else {}
+        return {name: self._parts.settings[name] for name in participant(service).keys}
 
     def client_env(self) -> dict[str, str]:
         """What the command line and the tests of the whole system need."""
@@ -94,7 +95,7 @@ class Site:
 
     def _migrate(self, service: str) -> None:
         done = subprocess.run(
-            [sys.executable, "-m", f"{service}.migrate"],
+            [sys.executable, "-m", f"{participant(service).module}.migrate"],
             cwd=PROJECT,
             env={**os.environ, **self.migration_env(service), **self.trust(service.upper()), **self.keys(service)},
             capture_output=True,

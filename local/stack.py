@@ -1,15 +1,16 @@
-"""The whole system on one machine: the parts, one site on them, and its three services."""
+"""The whole system on one machine: the parts, one site on them, and its services."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from contracts.services import SERVICES
 from local.parts import Parts
 from local.processes import PortTakenError, Process
 from local.service import Service
-from provision.secrets import SERVICES, broker_password, free_port
+from provision.secrets import broker_password, free_port
 
-HTTP_PORTS = {"user_service": 8081, "order_service": 8082, "promo_service": 8083}
+HTTP_PORTS = {name: 8081 + number for number, name in enumerate(SERVICES)}
 """Where `make up` serves each service's pages, if the port is free."""
 
 

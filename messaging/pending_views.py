@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.events import WAITS_FOR_MAX
+from contracts.base import WAITS_FOR_MAX
 from contracts.queries import PENDING_SHOWN_MAX, PendingView
 from holdfast.pending import Entity, Wait, waits
 from messaging.entity_tables import state_of

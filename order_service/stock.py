@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TypeAlias, assert_never, cast
 from uuid import UUID
 
-from contracts.base import Fact
+from contracts.base import WAITS_FOR_MAX, Fact
 from contracts.commands import PutItem
-from contracts.events import WAITS_FOR_MAX, OrderPlaced, OrderWaiting
+from contracts.events import OrderPlaced, OrderWaiting
 from holdfast.pending import Entity, Operation, Outcome, waits
 from messaging.entities import Entities
 from messaging.entity_tables import Note, state_of

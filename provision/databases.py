@@ -16,8 +16,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
+from contracts.services import SERVICES
 from contracts.tls import of_database
-from provision.secrets import SERVICES, database_password
+from provision.secrets import database_password
 
 AUDITOR = "auditor"
 SERVICE_CONNECTIONS_MAX = 60

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from contracts import topology
 from contracts.base import Exchange, Service
-from contracts.queries import QUERIES
+from contracts.topology import QUERIES
 
 COMMANDS: Exchange = "commands"
 NOTHING = "^$"

@@ -1,5 +1,5 @@
-"""Passwords and ports of one installation, in a file that git ignores. Standard library and `contracts.services` only: it runs before
-set-up.
+"""Passwords and ports of one installation, in a file that git ignores. It runs before set-up, so it imports nothing but
+the standard library and `contracts.services`.
 
 `python -m provision.secrets [FILE]` makes the file (default `.env`) or adds what it lacks; values it has are kept.
 """
@@ -16,13 +16,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from contracts.services import SERVICES
+from contracts.services import PARTICIPANTS, SERVICES
 
 VHOST = "holdfast"
 BROKER_USERS = ("admin", *SERVICES, "client", "operator")
 DATABASE_ROLES = ("postgres", *(f"{name}_owner" for name in SERVICES), *SERVICES, "auditor")
-CODE_KEY = "PROMO_SERVICE_CODE_KEY"
-"""The setting with which the promo service hashes promo codes: without it, no code that was put is known again."""
+KEYS = tuple(key for each in PARTICIPANTS for key in each.keys)
+"""Settings of services that are secrets. With another value, what was kept by the first one is lost."""
 PORTS = {"HOLDFAST_AMQP_PORT": 5672, "HOLDFAST_UI_PORT": 15672, "HOLDFAST_POSTGRES_PORT": 5432}
 """The ports that compose publishes on loopback, and what each is where nothing else has it."""
 
@@ -117,8 +117,7 @@ def write(path: Path, text: str) -> None:
 def _missing(settings: Mapping[str, str]) -> dict[str, str]:
     names = [broker_password(user) for user in BROKER_USERS] + [database_password(role) for role in DATABASE_ROLES]
     wanted = {name: secrets.token_hex(20) for name in names if not settings.get(name)}
-    if not settings.get(CODE_KEY):
-        wanted[CODE_KEY] = secrets.token_hex(32)
+    wanted |= {name: secrets.token_hex(32) for name in KEYS if not settings.get(name)}
     if not settings.get("COMPOSE_PROJECT_NAME"):
         wanted["COMPOSE_PROJECT_NAME"] = f"holdfast-{secrets.token_hex(3)}"  # or two clones would share containers
     wanted |= {name: str(free_port(port)) for name, port in PORTS.items() if not settings.get(name)}

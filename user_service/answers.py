@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, TypedDict
 from uuid import UUID
 
-from contracts.base import Fact
+from contracts.base import WAITS_FOR_MAX, Fact
 from contracts.events import (
-    WAITS_FOR_MAX,
     CoinsCaptured,
     CoinsCredited,
     CoinsExpired,

@@ -25,7 +25,7 @@ from messaging.checkpoints import STEPS, Checkpoint, Job
 from messaging.service import run
 from messaging.settings import read_settings
 from tests.faults.broken import BREAKS
-from tests.service.sites import MODULES
+from tests.service.sites import program
 
 KILL_S_MAX = 60.0
 
@@ -103,7 +103,7 @@ def main() -> None:
     for rule in given.broken:
         BREAKS[rule](pytest.MonkeyPatch())
     name: Name = given.service
-    domain, settings = MODULES[name]
+    domain, settings = program(name)
     read = read_settings(settings)
     asyncio.run(run(domain(read), read, Doom(given.job, given.die_at, given.after)))
 

@@ -13,8 +13,7 @@ from pamqp.commands import Basic
 
 from contracts.base import Service
 from contracts.envelope import SINGLE
-from contracts.queries import QUERIES
-from contracts.topology import FACTS, QUERIES_EXCHANGE, REPLAY_EXCHANGE, SERVICES
+from contracts.topology import FACTS, QUERIES, QUERIES_EXCHANGE, REPLAY_EXCHANGE, SERVICES
 from tests.hostile.message import Fate, HostileMessage, command, healthy, make
 from tests.hostile.texts import HUGE, Raw, nested, short_text
 

@@ -10,7 +10,7 @@ import re
 
 import pytest
 
-from contracts import queries, topology
+from contracts import topology
 from provision.permissions import Rights, of_all, of_client
 
 EVERY = object()
@@ -23,7 +23,7 @@ REPLIES = {"reply.client.1", "reply.operator.1", "reply.client2.1"}
 KEYS = sorted(
     {
         *topology.FACTS,
-        *queries.QUERIES,
+        *topology.QUERIES,
         *topology.SERVICES,
         *REPLIES,
         *NEWER,

@@ -70,5 +70,6 @@ def test_ours_run_as_a_user_without_rights_or_a_shell() -> None:
 def test_the_image_holds_our_packages_and_nothing_else() -> None:
     lines = (ROOT / ".dockerignore").read_text().split()
     assert lines[0] == "*"
-    packages = {"contracts", "messaging", "user_service", "order_service", "promo_service", "client", "provision"}
+    services = {"user_service", "order_service", "promo_service", "examples"}
+    packages = services | {"holdfast", "contracts", "messaging", "client", "provision"}
     assert {line.removeprefix("!") for line in lines if line.startswith("!")} == packages | {"requirements/run.lock"}

@@ -6,40 +6,31 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from importlib import import_module
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-import order_service.handlers
-import order_service.settings
-import promo_service.handlers
-import promo_service.settings
-import user_service.handlers
-import user_service.settings
 from contracts.base import Fact, Service
 from contracts.envelope import SINGLE
+from contracts.services import PARTICIPANTS, participant
 from local.parts import Parts
 from local.site import Site
-from local.sources import PROJECT
 from messaging.checkpoints import Hook
 from messaging.database import asyncpg_url
+from messaging.domain import Domain
 from messaging.message import Origin, decode
 from messaging.migrations import migrate
 from messaging.service import ServiceInstance
 from messaging.unit_of_work import Arrived
 from promo_service.codes import code_hash
-from provision.secrets import CODE_KEY, SERVICES
 from tests.service.probe import envelope
 
 Instance = ServiceInstance[Any]
 
-MODULES: dict[Service, tuple[Callable[[Any], Any], type[Any]]] = {
-    "user_service": (user_service.handlers.domain, user_service.settings.Settings),
-    "order_service": (order_service.handlers.domain, order_service.settings.Settings),
-    "promo_service": (promo_service.handlers.domain, promo_service.settings.Settings),
-}
+(CODE_KEY,) = participant("promo_service").keys
 
 
 def fresh(parts: Parts, label: str = "s") -> Site:
@@ -47,15 +38,21 @@ def fresh(parts: Parts, label: str = "s") -> Site:
     site = parts.fresh_site(label)
     site.provision()
     with ThreadPoolExecutor(1) as thread:
-        for service in SERVICES:
-            (url,) = site.migration_env(service).values()
-            thread.submit(migrate, PROJECT / service, url).result()
+        for each in PARTICIPANTS:
+            (url,) = site.migration_env(each.service).values()
+            thread.submit(migrate, each.folder, url).result()
     return site
+
+
+def program(service: Service) -> tuple[Callable[[Any], Domain[Any]], type[Any]]:
+    """What makes the service's domain from its settings, and these."""
+    module = participant(service).module
+    return import_module(f"{module}.handlers").domain, import_module(f"{module}.settings").Settings
 
 
 def make(site: Site, service: Service, hook: Hook | None = None, **settings: Any) -> Instance:
     """An instance of the service in this process, not started yet."""
-    domain, settings_type = MODULES[service]
+    domain, settings_type = program(service)
     keys = {name.removeprefix(f"{service.upper()}_").lower(): key for name, key in site.keys(service).items()}
     urls = {"amqp_url": site.amqp_url(service), "database_url": site.database_url(service)}
     read = settings_type(**{**urls, **keys, **settings})

@@ -34,9 +34,8 @@ from local.sources import PROJECT
 from messaging.migrations import migrate
 from messaging.tracing import Tracer
 from promo_service.codes import code_hash
-from provision.secrets import CODE_KEY
 from tests.service.probe import Probe
-from tests.service.sites import Instance, arrived, fresh, kept_as, make, rows, running, unstarted, value
+from tests.service.sites import CODE_KEY, Instance, arrived, fresh, kept_as, make, rows, running, unstarted, value
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2100, 1, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""Services that are built on the shop from its guides, and the parts alone."""
