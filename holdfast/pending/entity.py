@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from heapq import heappop, heappush
+from itertools import chain
 from operator import attrgetter
 from typing import Any, Generic
 
@@ -30,7 +31,7 @@ class Entity(Generic[State]):
         self._outside: dict[Hashable, Operation[State]] = {}
         self._deadlines: list[tuple[datetime, int, Hashable]] = []
         for operation in sorted(pending, key=attrgetter("place")):
-            self._note_deadline(operation)
+            self._tell(operation, Outcome())
             if operation.status == "outside":
                 self._outside[operation.id] = operation
             else:
@@ -60,8 +61,7 @@ class Entity(Generic[State]):
 
     def __iter__(self) -> Iterator[Operation[State]]:
         """The pending operations: the log in its order, then those outside."""
-        yield from self._log.operations.values()
-        yield from self._outside.values()
+        return chain(self._log.operations.values(), self._outside.values())
 
     def find(self, operation_id: Hashable) -> Operation[State] | None:
         """The operation, pending or past."""
@@ -73,11 +73,13 @@ class Entity(Generic[State]):
         if operation.kind is None or (operation.after and operation.join_by is None) or self.find(operation.id):
             raise ValueError(f"{operation.id}: it is not new, has no kind, or has `after` and no time to join by")
         outcome = self.pass_time(now)
-        self.places += 1
-        self._outside[operation.id] = replace(operation, place=self.places)
-        self._join(outcome)
-        if operation.id in self._outside:
+        if missing := self._missing(operation):
+            self.places += 1
+            self._outside[operation.id] = replace(operation, place=self.places, after=missing)
             self._tell(self._outside[operation.id], outcome)
+        else:
+            self._enter(operation, outcome)
+            self._join(outcome)
         return outcome
 
     def refuse(self, operation: Operation[State], now: datetime, reason: str) -> Outcome[State]:
@@ -138,16 +140,17 @@ class Entity(Generic[State]):
             self.past[settled.id] = settled
         self._join(outcome)
 
+    def _enter(self, operation: Operation[State], outcome: Outcome[State]) -> None:
+        self.places += 1  # Places ascend along the log: even who had one outside gets a new one.
+        joined = replace(operation, place=self.places, after=(), status="waiting")
+        self._log.put(joined)
+        if not self._walk(len(self._log.runs) - 1, outcome):
+            self._tell(joined, outcome)
+
     def _join(self, outcome: Outcome[State]) -> None:
         """Let join, in the order of arrival, those outside for whom nothing is missing any more."""
         while ready := next((each for each in self._outside.values() if not self._missing(each)), None):
-            del self._outside[ready.id]
-            # Places ascend along the log: whoever joins after a later arrival gets a new one.
-            self.places += ready.place != self.places
-            joined = replace(ready, place=self.places, after=(), status="waiting")
-            self._log.put(joined)
-            if not self._walk(len(self._log.runs) - 1, outcome):
-                self._tell(joined, outcome)
+            self._enter(self._outside.pop(ready.id), outcome)
         for each in self._outside.values():
             if (missing := self._missing(each)) != each.after:
                 self._outside[each.id] = replace(each, after=missing)
@@ -170,11 +173,8 @@ class Entity(Generic[State]):
 
     def _tell(self, changed: Operation[State], outcome: Outcome[State]) -> None:
         outcome.changed.append(changed)
-        self._note_deadline(changed)
-
-    def _note_deadline(self, operation: Operation[State]) -> None:
-        if operation.deadline:
-            heappush(self._deadlines, (operation.deadline, operation.place, operation.id))
+        if changed.deadline:
+            heappush(self._deadlines, (changed.deadline, changed.place, changed.id))
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,14 +194,14 @@ def waits(entity: Entity[State], ahead_max: int) -> Iterator[Wait[State]]:
     """Each pending operation, in order, in one pass; at most `ahead_max` ids are told for each."""
     ahead: list[Hashable] = []
     latest: datetime | None = datetime.min.replace(tzinfo=UTC)
-    position = -1
+    position = 0
     for operation in entity:
         if operation.status == "outside":
-            yield Wait(operation, position + 1, operation.after[:ahead_max], operation.join_by)
+            yield Wait(operation, position, operation.after[:ahead_max], operation.join_by)
             continue
-        position += 1
         answered = min(filter(None, (latest, operation.answer_by)), default=None)
         yield Wait(operation, position, tuple(ahead[:ahead_max]), answered)
+        position += 1
         if operation.is_open:
             ahead.append(operation.id)
             settled = operation.settle_by or (answered if operation.status == "waiting" else None)

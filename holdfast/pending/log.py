@@ -5,40 +5,32 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, Generic, NamedTuple
 
-from holdfast.pending.operation import Line, Operation, Refused, State
+from holdfast.pending.operation import Line, Operation, State
 
 VISITED_MAX = 16_384
 """States that one walk looks at in exact sets. Beyond it the hull alone decides, which is late and never wrong."""
 
 
 def walk(log: Log[State], start: int) -> Iterator[Operation[State]]:
-    """Answer each waiting operation, from that of run `start` on, whose answer is certain; accept each that is certain
-    not to be refused. Yields those. Nothing in front of run `start` has changed, so its hull is kept.
+    """Answer or accept each waiting operation, from that of run `start` on, for which that is certain. Yields those.
+    Nothing in front of run `start` has changed, so its hull is kept.
     """
     exact = exact_sets(log)
     while start < len(log.runs):
         # Front to back: each sees the newest answers of all in front of it. It sees nothing of what came later, so it
         # waits only for what came before, and each of those has an end.
         hull, waiting = log.hull_behind(start - 1), log.operations[log.runs[start].head]
-        answers = possible_answers(waiting, hull, exact)
-        if len(answers) == 1:
-            # However the open operations end, the one-at-a-time program gives this answer. Run `start` is now the next.
-            answered = waiting.answered(answers.pop(), log.state)
-            log.put(answered)
-            yield answered
-            continue
-        refusable = not answers or any(isinstance(each, Refused) for each in answers)
-        if not (refusable or waiting.is_revocable or waiting.accepted):
-            # Nothing refuses it and nothing withdraws it: that part of its answer is certain.
-            accepted = replace(waiting, accepted=True)
-            log.put(accepted)
-            yield accepted
-        log.runs[start].before = hull
-        start += 1
+        told = waiting.told(possible_answers(waiting, hull, exact), log.state)
+        if told is not waiting:
+            log.put(told)
+            yield told
+        if told.status == "waiting":  # Else its run has become part of the one in front, and the next is `start` now.
+            log.runs[start].before = hull
+            start += 1
 
 
 def possible_answers(
@@ -89,9 +81,6 @@ class Run:
     least: int = 0
     greatest: int = 0
 
-    def add(self, least: int, greatest: int) -> None:
-        self.least, self.greatest = self.least + least, self.greatest + greatest
-
 
 class Log(Generic[State]):
     """The operations from the first open one on, by their places; `state`: everything before it. A walk looks at the
@@ -101,24 +90,21 @@ class Log(Generic[State]):
     def __init__(self, state: State) -> None:
         self.state, self.runs = state, [Run()]
         self.operations: OrderedDict[Hashable, Operation[State]] = OrderedDict()
-        self._is_summed = isinstance(state, int)
+        self._has_sums = isinstance(state, int)
 
     def hull_behind(self, index: int) -> Hull | None:
         """The hull behind a run; None if the state is no number, or a kind in front makes no claim."""
         run = self.runs[index]
         hull = Hull(self.state, self.state) if index == 0 and isinstance(self.state, int) else run.before
-        if not (hull and self._is_summed):
-            return None
-        least, greatest, is_reached = hull
-        if index:
+        if index and hull:
             head: Operation[Any] = self.operations[run.head]
-            bounds = head.kind and head.kind.hull(least, greatest)
-            if not bounds:
-                return None
-            reached = head.possible((least, greatest)) if is_reached else ()
-            least, greatest = (min(bounds[0], least), max(bounds[1], greatest)) if head.is_revocable else bounds
-            is_reached = least in reached and greatest in reached
-        return Hull(least + run.least, greatest + run.greatest, is_reached)
+            bounds = head.kind and head.kind.hull(hull.least, hull.greatest)
+            ends = (*bounds, hull.least, hull.greatest) if bounds and head.is_revocable else bounds
+            reached = head.possible(hull[:2]) if hull.is_reached else ()
+            hull = Hull(min(ends), max(ends), {min(ends), max(ends)} <= set(reached)) if ends else None
+        if not (hull and self._has_sums):
+            return None
+        return Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
 
     def put(self, operation: Operation[State]) -> int:
         """Put a new operation at the end, or one that is in the log as it is now. Returns the index of its run."""
@@ -132,24 +118,23 @@ class Log(Generic[State]):
             # A head no more: its run becomes part of the one in front.
             ended = self.runs.pop(index)
             index -= 1
-            self.runs[index].add(ended.least, ended.greatest)
+            self._add(index, (ended.least, ended.greatest))
         elif previous:
-            self._count(index, previous, -1)
-        self._count(index, operation, 1)
+            self._add(index, previous.adds(), -1)
+        self._add(index, operation.adds())
         return index
 
     def fold(self, number: int) -> Iterator[Line[State]]:
         """Move the settled front into the state. `number`: that of the last line so far."""
         while self.operations and not (first := next(iter(self.operations.values()))).is_open:
             del self.operations[first.id]
-            self._count(0, first, -1)
+            self._add(0, first.adds(), -1)
             before, number = self.state, number + 1
             (self.state,) = first.possible((before,))
             yield Line(number, first, before, self.state)
 
-    def _count(self, index: int, answered: Operation[State], sign: int) -> None:
-        adds = answered.adds()
-        if adds is None:
-            self._is_summed = False  # From here on the exact set answers.
-        else:
-            self.runs[index].add(sign * adds[0], sign * adds[1])
+    def _add(self, index: int, adds: tuple[int, int] | None, sign: int = 1) -> None:
+        self._has_sums = self._has_sums and adds is not None  # From a kind on that does not just add, there are none.
+        least, greatest = adds or (0, 0)
+        self.runs[index].least += sign * least
+        self.runs[index].greatest += sign * greatest

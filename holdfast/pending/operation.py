@@ -21,7 +21,7 @@ class Refused:
 
 
 class Kind(ABC, Generic[State]):
-    """One kind of operation. An instance is immutable and holds what the command said, such as a size."""
+    """One kind of operation. Immutable; it holds what the command said, such as a size."""
 
     __slots__ = ()
 
@@ -111,8 +111,14 @@ class Operation(Generic[State]):
         """When it ends, as it is now, if nothing else happens."""
         return {"outside": self.join_by, "waiting": self.answer_by, "reserved": self.settle_by}.get(self.status)
 
-    def answered(self, answer: Hashable, state: State) -> Operation[State]:
-        """Itself with its answer: settled if that is final, else reserved."""
+    def told(self, answers: set[Hashable], state: State) -> Operation[State]:
+        """Itself with what is certain, given its possible answers (none: unknown): answered, accepted, or as it is."""
+        if len(answers) != 1:
+            # Nothing refuses it and nothing withdraws it: that part of its answer is certain.
+            is_certain = answers and not self.is_revocable and not any(isinstance(each, Refused) for each in answers)
+            return replace(self, accepted=True) if is_certain and not self.accepted else self
+        # However the open operations end, the one-at-a-time program gives this answer.
+        (answer,) = answers
         if isinstance(answer, Refused):
             return replace(self, status="settled", accepted=False, answer=answer, how="answered", reason=answer.reason)
         if self.kind and len(self.kind.ends(state, answer)) > 1:

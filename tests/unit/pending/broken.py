@@ -136,7 +136,15 @@ def a_refusal_waits_for_no_reason(patch: pytest.MonkeyPatch) -> None:
 
 @breaks("acceptance")
 def acceptance_is_told_although_a_world_refuses(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(log_module, "Refused", type("Nothing", (), {}))
+    def make(told: Any) -> Any:
+        def accepting(self: Operation[Any], answers: set[Hashable], state: Any) -> Operation[Any]:
+            operation: Operation[Any] = told(self, answers, state)
+            is_told = operation is not self or self.is_revocable or self.accepted
+            return operation if is_told else replace(self, accepted=True)
+
+        return accepting
+
+    _replace(patch, Operation, "told", make)
 
 
 @breaks("acceptance")

@@ -391,3 +391,10 @@ def test_seats() -> None:
     assert [each.status for each in entity] == ["reserved", "waiting", "reserved"]
     assert told(entity.settle("a", T0)) == [("a", "settled", "captured"), ("b", "settled", "answered")]
     assert entity.state == frozenset({1})
+
+
+def test_what_waits_or_stands_outside_has_no_answer_yet() -> None:
+    entity = entity_with(5, reserve("a", 4), reserve("b", 4), behind("c", "no one"), final("d", Credit(1)))
+    assert (len(entity), entity.unanswered) == (4, 2)
+    entity.release("a", T0, "failed")
+    assert entity.unanswered == 1
