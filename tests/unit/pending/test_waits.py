@@ -82,6 +82,6 @@ def test_each_pending_operation_is_told_in_order() -> None:
 
 
 def test_what_stands_outside_is_behind_the_whole_log() -> None:
-    outside = [Operation[Any](name, Credit(1), ("x",), at(5)) for name in ("o", "p")]
+    outside: list[Operation[Any]] = [Operation(name, Credit(1), ("x",), at(5)) for name in ("o", "p")]
     entity = entity_with(outside[0], reserve("a", 8, 50, 20), outside[1], reserve("b", 9, 50, 20))
     assert [each.position for each in waits(entity, 1)] == [0, 1, 2, 2]
