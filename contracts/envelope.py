@@ -77,6 +77,20 @@ def parts(envelopes: Sequence[Envelope], bytes_max: int = BODY_BYTES_MAX) -> lis
     return found
 
 
+def pack(envelopes: Sequence[Envelope], bytes_max: int = BODY_BYTES_MAX) -> list[tuple[str, bytes]]:
+    """Content type and body of as few messages as hold these events and can be read; see `encode` and `parts`."""
+    found: list[list[bytes]] = []
+    room = 0
+    for envelope in envelopes:
+        event = envelope.model_dump_json(exclude_none=True).encode()
+        if not found or len(found[-1]) == EVENTS_MAX or len(event) + 1 > room:
+            found.append([])
+            room = bytes_max - 2
+        found[-1].append(event)
+        room -= len(event) + 1
+    return [(SINGLE, each[0]) if len(each) == 1 else (BATCH, b"[" + b",".join(each) + b"]") for each in found]
+
+
 def split(content_type: str | None, body: bytes) -> list[Any]:
     """The raw events in a message body. Raises `Malformed` if the message as a whole cannot be read."""
     media_type = (content_type or "").partition(";")[0].strip().lower()

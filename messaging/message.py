@@ -133,13 +133,13 @@ def announce(
     by_type: dict[str, list[Envelope]] = {}
     said: set[UUID] = set()
     for announcement, message in announcements:
-        fact = announcement.fact
-        if announcement.id in said:
+        fact, message_id = announcement.fact, announcement.id
+        if message_id in said:
             continue
-        said.add(announcement.id)
+        said.add(message_id)
         envelope = Envelope(
             specversion="1.0",
-            id=announcement.id,
+            id=message_id,
             source=source,
             type=fact.type,
             subject=fact.subject,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as TypeCounts
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -45,10 +46,11 @@ class Metrics:
         """Count what one transaction did."""
         self.batch.observe(size)
         self.parked.inc(parked)
-        for message in handled:
-            self.handled.labels(message.fact.type).inc()
+        for name, count in TypeCounts(message.fact.type for message in handled).items():
+            self.handled.labels(name).inc(count)
+        for name, count in TypeCounts(each.fact.type for each in announcements).items():
+            self.announced.labels(name).inc(count)
         for each in announcements:
-            self.announced.labels(each.fact.type).inc()
             if getattr(each.fact, "reason", None):
                 self.refused.labels(each.fact.type).inc()
             if each.began_at and now:

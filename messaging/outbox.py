@@ -11,7 +11,7 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Fact
-from contracts.envelope import encode, parts
+from contracts.envelope import pack
 from contracts.topology import DEAD_EXCHANGE
 from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
 from messaging.tables import DeliveryTables
@@ -49,8 +49,8 @@ def outgoing(announcements: Sequence[tuple[Announcement, Message]], source: str,
         fact = types[name]
         headers = {} if fact.consumers else {"terminal": "true"}
         messages += [
-            Outgoing(uuid4(), fact.exchange, fact.type, *encode(part), headers)
-            for part in parts(envelopes, BYTES_PER_MESSAGE)
+            Outgoing(uuid4(), fact.exchange, fact.type, content_type, body, headers)
+            for content_type, body in pack(envelopes, BYTES_PER_MESSAGE)
         ]
     return messages
 

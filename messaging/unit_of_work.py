@@ -31,6 +31,8 @@ Result = TypeVar("Result")
 
 CONFLICTS_MAX = 10
 """Times that other transactions may be in the way of one batch, before its messages are tried one by one."""
+TURN_S = 0.002
+"""How long messages are decided in a row, in seconds, before other work of the process has its turn."""
 ATTEMPTS_ALONE = 3
 """Begun attempts after which a redelivered message is handled by itself."""
 ATTEMPTS_MAX = 6
@@ -167,9 +169,12 @@ class UnitOfWork(Generic[State]):
             messages = [(each.content, each.origin) for each in fresh if isinstance(each.content, Message)]
             if messages:
                 state = await domain.handlers.load(connection, [message for message, _ in messages], now)
+                turn_at = 0.0
                 for message, origin in messages:
                     # Heartbeats and questions come between, however long the messages take.
-                    await asyncio.sleep(0)
+                    if time.monotonic() - turn_at > TURN_S:
+                        await asyncio.sleep(0)
+                        turn_at = time.monotonic()
                     refused = self._decide(state, message, now, done)
                     if refused and message.envelope:
                         parked.append((_as_parked(message, message.envelope, refused), origin))
@@ -254,11 +259,12 @@ class UnitOfWork(Generic[State]):
 
     def _report(self, done: _Done, arrived: int) -> None:
         self._metrics.committed(done.handled, [each for each, _ in done.announced], len(done.parked), arrived, done.now)
+        bound = log.bind()  # The proxy would bind anew for each line, also for those that are not written.
         for announcement, message in done.announced:
             fact = announcement.fact
             reason = getattr(fact, "reason", None)
             again = {"again": announcement.again} if announcement.again else {}
-            write = log.info if reason or again or not type(fact).consumers else log.debug
+            write = bound.info if reason or again or not type(fact).consumers else bound.debug
             write(fact.type, saga=fact.saga, subject=fact.subject, cause=message.fact.type, reason=reason, **again)
         for reason, message_id in done.parked:
             log.warning("parked", id=message_id, reason=reason)

@@ -143,24 +143,9 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
 
 
 def order(row: Row[Any]) -> Order:
-    """The order that a row keeps."""
-    return Order(
-        row.order_id,
-        row.account_id,
-        row.item,
-        row.quantity,
-        row.amount,
-        row.fulfilment,
-        row.state,
-        row.reason,
-        row.deadline,
-        row.placed_at,
-        row.accepted,
-        row.trace,
-        tuple(row.after or ()),
-        row.asks,
-        row.ask_again_at,
-    )
+    """The order that a row of `_LOCK_ORDERS` keeps."""
+    values: Any = tuple(row)
+    return Order(*values[:12], tuple(values[12] or ()), *values[13:])
 
 
 def _row(kept: Order) -> dict[str, Any]:
