@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import chain
 from operator import attrgetter
 from typing import Any, Generic
@@ -28,13 +28,12 @@ class Entity(Generic[State]):
     def __init__(self, state: State, places: int = 0, lines: int = 0, pending: Iterable[Operation[State]] = ()) -> None:
         self.places, self.lines, self._log = places, lines, Log(state)
         self.past: dict[Hashable, Operation[State]] = {}
-        self._outside: dict[Hashable, Operation[State]] = {}
-        self._deadlines: list[tuple[datetime, int, Hashable]] = []
-        for operation in sorted(pending, key=attrgetter("place")):
-            self._tell(operation, Outcome())
-            if operation.status == "outside":
-                self._outside[operation.id] = operation
-            else:
+        ordered = sorted(pending, key=attrgetter("place"))
+        self._outside = {each.id: each for each in ordered if each.status == "outside"}
+        self._deadlines = [(each.deadline, each.place, each.id) for each in ordered if each.deadline]
+        heapify(self._deadlines)
+        for operation in ordered:
+            if operation.status != "outside":
                 self._log.put(operation)
 
     @property
@@ -155,7 +154,7 @@ class Entity(Generic[State]):
             if (missing := self._missing(each)) != each.after:
                 self._outside[each.id] = replace(each, after=missing)
                 outcome.named.append(self._outside[each.id])
-        # Not those that joined or ended later in the same transition.
+        # Not those that joined or ended since, in the same transition.
         outcome.named = [each for each in outcome.named if self._outside.get(each.id) is each]
 
     def _missing(self, outside: Operation[State]) -> tuple[Hashable, ...]:
@@ -181,7 +180,7 @@ class Entity(Generic[State]):
 class Wait(Generic[State]):
     """What a pending operation waits for. `position`: how many of the log stand before it. `ahead`: the first open ones
     of them, or, while it stands outside, those that have not joined. `until`: when it is answered at the latest; None
-    if that is for the owners of those ahead to say.
+    if it is, or if that is for the owners of those ahead to say.
     """
 
     operation: Operation[State]
@@ -200,7 +199,7 @@ def waits(entity: Entity[State], ahead_max: int) -> Iterator[Wait[State]]:
             yield Wait(operation, position, operation.after[:ahead_max], operation.join_by)
             continue
         answered = min(filter(None, (latest, operation.answer_by)), default=None)
-        yield Wait(operation, position, tuple(ahead[:ahead_max]), answered)
+        yield Wait(operation, position, tuple(ahead[:ahead_max]), answered if operation.status == "waiting" else None)
         position += 1
         if operation.is_open:
             ahead.append(operation.id)

@@ -65,6 +65,10 @@ def test_outside_one_waits_for_what_it_names_until_its_time_to_join() -> None:
     assert told(entity)["b"] == (1, ("x", "y"), at(5))
 
 
+def test_what_is_answered_waits_for_nothing() -> None:
+    assert told(entity_with(reserve("a", 8, 50, 20)))["a"] == (0, (), None)
+
+
 def test_no_more_ids_than_asked_for_are_told() -> None:
     entity = entity_with(
         reserve("a", 1, 50, 20),
