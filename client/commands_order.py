@@ -185,7 +185,10 @@ def render_item(console: Console, view: ItemView, now: datetime) -> None:
     """The item as people read it."""
     console.print(f"item       {view.item}", f"price      {view.price}", sep="\n")
     console.print(f"fulfilment {view.fulfilment}", f"scarce     {view.scarce}", sep="\n")
-    console.print(f"stock      {view.stock}  (surely)", f"possible   {view.possible}  (at most)", sep="\n")
+    if view.fulfilment == "external":
+        console.print("stock      not counted here")
+    else:
+        console.print(f"stock      {view.stock}  (surely)", f"possible   {view.possible}  (at most)", sep="\n")
     render_pending(console, view.pending, view.pending_count, now)
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from contracts.base import AFTER_MAX, Contract
-from contracts.queries import OperationView, OrderView, RedemptionView
+from contracts.queries import AccountView, OperationView, OrderView, RedemptionView
 
 REMEMBERED_S = 900.0
 """How long a command is named whose answer is not known, in seconds. One that never comes makes those that name it wait
@@ -54,22 +54,24 @@ def elders(known: Iterable[Earlier], own_id: UUID, now: float) -> tuple[UUID, ..
     return tuple(each.id for each in recent if each.id not in behind)[-AFTER_MAX:]
 
 
-def joined(view: Contract) -> tuple[str, UUID] | None:
-    """The account and the command of which this answer says that it has joined the account's operations, or that it
+def joined(view: Contract) -> list[tuple[str, UUID]]:
+    """The account and each command of which this answer says that it has joined the account's operations, or that it
     has no effect on them.
 
     A redemption that waits for a use of its code counts as well: it may wait for strangers, and what the account does
     meanwhile is not to wait for them, too.
     """
     match view:
+        case AccountView(pending=pending):
+            return [(view.account_id, each.operation_id) for each in pending if each.state != "outside"]
         case OperationView(state=state) if state != "outside":
-            return view.account_id, view.operation_id
+            return [(view.account_id, view.operation_id)]
         case OrderView(state=state) if state != "placed":
-            return view.account_id, view.order_id
+            return [(view.account_id, view.order_id)]
         case RedemptionView(state=state) if state != "claimed":
-            return view.account_id, view.redemption_id
+            return [(view.account_id, view.redemption_id)]
         case _:
-            return None
+            return []
 
 
 def fresh(known: Iterable[Earlier], now: float) -> list[Earlier]:

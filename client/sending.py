@@ -136,8 +136,8 @@ class Sender:
 
     def _learn(self, view: Contract) -> None:
         """Forget what need not be named any more, or must not be, now that this answer was seen."""
-        if known := joined(view):
-            self._memory.forget(*known)
+        for account_id, own in joined(view):
+            self._memory.forget(account_id, own)
 
     def _forget(self, command: Fact) -> None:
         about = own_id(command)

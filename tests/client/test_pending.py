@@ -158,3 +158,8 @@ def test_an_operation_that_is_not_there_waits_for_nothing() -> None:
 def test_a_settled_operation_behind_an_open_one_waits_for_nothing_but_to_count() -> None:
     both = (pending(A, "reserve", "reserved", 20), pending(B, "credit", "credited", 5))
     assert "nothing; counts after those before it" in lines(account(*both, 2))[-1]
+
+
+def test_an_item_that_is_fulfilled_externally_has_no_stock_to_show() -> None:
+    view = ItemView(item="lamp", price=20, stock=0, possible=0, fulfilment="external", scarce="wait")
+    assert lines(lambda console: render_item(console, view, NOW))[-2:] == ["stock not counted here", "pending nothing"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +11,7 @@ from client.client import Client, Sent
 from client.recent import REMEMBERED_S, Earlier, Recent, elders, joined
 from contracts.base import AFTER_MAX, Contract
 from contracts.commands import CreditAccount, PlaceOrder
-from contracts.queries import OperationView, OrderView, OutcomeView, RedemptionView
+from contracts.queries import AccountView, OperationView, OrderView, OutcomeView, PendingView, RedemptionView
 
 A, B, C, D = (UUID(int=number) for number in range(1, 5))
 
@@ -114,17 +115,26 @@ def redemption(state: str) -> RedemptionView:
     )
 
 
+def account(state: str) -> AccountView:
+    pending = PendingView(
+        operation_id=A, kind="credit", state=state, size=5, deadline=None, waits_for=(), waits_until=None
+    )
+    at = datetime(2030, 1, 1, tzinfo=UTC)
+    return AccountView(account_id="alice", balance=0, available=0, possible=5, pending=(pending,), now=at)
+
+
 @pytest.mark.parametrize(
     "view",
     [
         *(operation(state) for state in ("waiting", "accepted", "reserved", "refused", "captured", "credited")),
         *(order(state) for state in ("reserved", "confirmed", "completed", "failed", "cancelled")),
         *(redemption(state) for state in ("waiting", "redeemed", "refused")),
+        *(account(state) for state in ("waiting", "accepted", "reserved", "credited")),
     ],
-    ids=lambda view: f"{type(view).__name__} {view.state}",
+    ids=lambda view: f"{type(view).__name__} {getattr(view, 'state', '')}",
 )
 def test_what_has_joined_or_has_no_effect_is_not_named_any_more(view: Contract) -> None:
-    assert joined(view) == ("alice", A)
+    assert joined(view) == [("alice", A)]
     client = Client("amqp://client:secret@127.0.0.1:1/nowhere")
     client._follow(PlaceOrder(order_id=A, account_id="alice", item="book"), True)
     client._learn(view)
@@ -135,11 +145,11 @@ def test_what_has_joined_or_has_no_effect_is_not_named_any_more(view: Contract) 
 
 @pytest.mark.parametrize(
     "view",
-    [operation("outside"), order("placed"), redemption("claimed"), OutcomeView(outcome="handled")],
+    [operation("outside"), order("placed"), redemption("claimed"), account("outside"), OutcomeView(outcome="handled")],
     ids=lambda view: f"{type(view).__name__} {getattr(view, 'state', '')}",
 )
 def test_what_may_not_have_joined_is_named_still(view: Contract) -> None:
-    assert joined(view) is None
+    assert joined(view) == []
 
 
 @pytest.mark.parametrize(
