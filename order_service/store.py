@@ -144,8 +144,9 @@ async def unanswered(connection: AsyncConnection, limit: int) -> list[UUID]:
 
 def order(row: Row[Any]) -> Order:
     """The order that a row of `_LOCK_ORDERS` keeps."""
-    values: Any = tuple(row)
-    return Order(*values[:12], tuple(values[12] or ()), *values[13:])
+    values: list[Any] = list(row)
+    values[12] = tuple(values[12] or ())
+    return Order(*values)
 
 
 def _row(kept: Order) -> dict[str, Any]:
