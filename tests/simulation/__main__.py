@@ -17,13 +17,13 @@ import typer
 from rich.console import Console
 
 from tests.evidence import record
-from tests.simulation.checks import Violation
 from tests.simulation.on_a_database import small
 from tests.simulation.plan import FAULTS, Fault, Mode, Plan, plan
 from tests.simulation.pure import Run, run
 from tests.simulation.shown import Shown
 from tests.simulation.shrink import shrink
 from tests.simulation.tally import Tally
+from tests.simulation.watch import Violation
 from tests.simulation.workers import workers
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)

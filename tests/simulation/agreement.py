@@ -75,7 +75,7 @@ def _took(stock: Entities, order_id: UUID) -> bool:
 
 
 def ledger_findings(of: Entities) -> Iterator[str]:
-    """What is wrong in a service's entities: their ledgers are not what one program, one operation at a time, writes."""
+    """Where a service's ledgers are not what one program writes that does one operation at a time."""
     lines: dict[str, list[LineRow]] = {}
     for line in sorted(of.ledger, key=lambda each: (each.key, each.seq)):
         lines.setdefault(line.key, []).append(line)

@@ -77,7 +77,7 @@ def deadline_s(plan: Plan, saga: Saga) -> float:
 
 
 def lasts_s(plan: Plan, saga: Saga) -> float:
-    """Seconds within which the saga ends. What nothing withdraws waits for others, and each of them ends in its time."""
+    """Seconds within which the saga ends. What nothing withdraws waits for others, each of which ends in its time."""
     own = deadline_s(plan, saga)
     match saga.kind:
         case "credit":
@@ -175,7 +175,7 @@ def _may_be_hurt(plan: Plan, saga: Saga, history: History) -> bool:
 
 
 def _may_be_late(plan: Plan, saga: Saga, told: Mapping[str, Told]) -> bool:
-    """Whether a saga can miss its deadline where there are no faults: it waits for others, or for whoever answers it."""
+    """Whether a saga can miss its deadline where there are no faults: it waits for others, or for its owner."""
     if any(name.startswith(WAITING) for name in told):
         return True
     slow = saga.owner == "is silent" or saga.answers_after_s + UNFAULTED_S >= deadline_s(plan, saga)

@@ -26,6 +26,7 @@ from messaging.message import Announcement, Message, Origin, decode
 from messaging.outbox import Left
 from messaging.relay import SWEEP_S, Relay
 from messaging.unit_of_work import UnitOfWork
+from tests.simulation import guest
 from tests.simulation.channel import Broker, Channel, Sent, Verdict
 from tests.simulation.node import Delivery, Died, Event, Parcel, Publish, Reached
 from tests.simulation.slot import Store
@@ -58,7 +59,7 @@ class DatabaseNode:
 
     def __init__(self, domain: Domain[Any], store: Store) -> None:
         self.name = domain.service
-        self.parked: list[tuple[str, str]] = []
+        self.parked: list[tuple[Fact, str]] = []
         self._store = store
         self._noting = _Noting(domain.handlers)
         self._domain = replace(domain, handlers=self._noting)
@@ -167,7 +168,12 @@ class DatabaseNode:
     def _take(self, sent: Sent) -> Verdict:
         """What the broker makes of a message."""
         if sent.exchange == DEAD_EXCHANGE:
-            self.parked.append((sent.body.decode(errors="replace"), sent.headers["reason"]))
+            origin = Origin(sent.headers["exchange"], sent.headers["routing_key"], sent.content_type)
+            self.parked += [
+                (each.fact, sent.headers["reason"])
+                for each in decode(sent.body, origin, {**FACTS, **guest.FACTS})
+                if isinstance(each, Message)
+            ]
             return "confirmed"
         if sent.mandatory and (sent.exchange, sent.routing_key) not in ROUTES:
             self._left_behind = True

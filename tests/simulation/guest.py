@@ -1,4 +1,4 @@
-"""A fourth participant, which the shop knows nothing of: its events have the roles of `contracts.roles`, and that is all.
+"""A fourth participant, of which the shop knows nothing but that its events have the roles of `contracts.roles`.
 
 It stands in the world beside the clients and the warehouse. What it asks for is answered by the user service, and these
 answers pass the order and the promo service by.
@@ -102,7 +102,7 @@ OPENING = frozenset(("coins.reserved", "operation.waiting", "operation.accepted"
 
 
 class Guest:
-    """What the participant does. It loses nothing that it heard, and says everything once, or again if it is asked to."""
+    """What the participant does. It loses nothing that it heard, and says each thing once, or again when it is asked to."""
 
     def __init__(self, plan: Plan, world: World) -> None:
         self._plan, self._world = plan, world

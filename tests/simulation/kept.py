@@ -1,4 +1,4 @@
-"""The services' own handlers, on what they keep in memory in place of a database: the same rows, loaded and saved alike.
+"""The services' own handlers, with memory in place of a database: the same rows, loaded and saved alike.
 
 `keeper` keeps a service's entities. Orders, the catalog, codes and redemptions are kept beside it.
 """
@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from contracts.base import Fact
 from messaging.entities import Entities
 from messaging.message import Message
-from order_service.handlers import Limits as OrderLimits
 from order_service.handlers import DUE_TOGETHER_MAX, OrderHandlers, touched
+from order_service.handlers import Limits as OrderLimits
 from order_service.order import AnswerOverdue, Item, Order, OrderDeadlinePassed
 from order_service.store import Orders
 from promo_service.codes import code_hash
@@ -38,11 +38,17 @@ def hashed(code: str) -> str:
     return code_hash(CODE_KEY, code)
 
 
+@cache
+def _made(handlers: type[Any], *settings: object) -> dict[str, Any]:
+    """The attributes of such handlers. To make them means to make the statements of a keeper on a database."""
+    return vars(handlers(*settings))
+
+
 class MemoryAccounts(AccountHandlers):
     """Handles messages about accounts."""
 
     def __init__(self, limits: Limits) -> None:
-        super().__init__(limits)
+        vars(self).update(_made(AccountHandlers, limits))
         self._keeper: Any = MemoryKeeper()
 
     @property
@@ -60,7 +66,7 @@ class MemoryOrders(OrderHandlers):
     """Handles messages about orders and the catalog."""
 
     def __init__(self, limits: OrderLimits) -> None:
-        super().__init__(limits)
+        vars(self).update(_made(OrderHandlers, limits))
         self.keeper = MemoryKeeper()
         self.orders: dict[UUID, Order] = {}
         self.items: dict[str, Item] = {}
@@ -107,7 +113,7 @@ class MemoryPromos(PromoHandlers):
     """Handles messages about codes and redemptions."""
 
     def __init__(self, code_key: bytes, wait_s: float) -> None:
-        super().__init__(code_key, wait_s)
+        vars(self).update(_made(PromoHandlers, code_key, wait_s))
         self.keeper = MemoryKeeper()
         self.codes: dict[str, Promo] = {}
         self.redemptions: dict[UUID, Redemption] = {}

@@ -16,13 +16,15 @@ import user_service.handlers
 import user_service.settings
 from contracts.base import Service
 from messaging.domain import Domain
-from tests.simulation import pure
-from tests.simulation.checks import Left, Violation, judge
+from tests.simulation import guest, pure
+from tests.simulation.checks import judge
 from tests.simulation.database import DatabaseNode
+from tests.simulation.kept import CODE_KEY
 from tests.simulation.plan import Plan
 from tests.simulation.pure import Run
+from tests.simulation.rows import Left
 from tests.simulation.slot import Slot
-from tests.simulation.tables import CODE_KEY
+from tests.simulation.watch import Violation
 from tests.simulation.world import World
 
 ACCOUNTS_MAX, SAGAS_MAX = 2, 3
@@ -61,9 +63,10 @@ async def run(plan: Plan, slot: Slot, traced: bool = False) -> Run:
         for node in nodes.values():
             await node.stop()
     left = Left(
-        await slot.books(world.now(world._processes["user_service"])),
-        await slot.stock(),
-        [f"{body}: {reason}" for node in nodes.values() for body, reason in node.parked],
+        await slot.entities(),
+        await slot.orders(),
+        await slot.redemptions(),
+        [each for node in nodes.values() for each in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
     )
     return Run(history, judge(plan, history, left), trace, left)
@@ -92,23 +95,18 @@ def _told(done: Run) -> list[Any]:
 
 
 def _kept(done: Run) -> list[Any]:
-    """All rows at the end, in one order."""
-    if done.left is None:
-        return []
-    books = done.left.books
-    users, promos = books.users, books.promos
-    rows = (users.accounts, users.operations, users.ledger, books.orders, promos.codes, promos.redemptions)
-    return sorted((row for some in (*rows, done.left.stock.items()) for row in some), key=repr)
+    return done.left.rows() if done.left else []
 
 
 def _domains(plan: Plan) -> list[Domain[Any]]:
-    """The services, with the settings of this run."""
-    users = user_service.settings.Settings.model_construct(pending_max=plan.pending_max, named_s=plan.named_s)
+    """The services, with the settings of this run. The user service takes the guest's events as well."""
+    users = user_service.settings.Settings.model_construct(pending_max=plan.pending_max, join_s=plan.joins_s)
     orders = order_service.settings.Settings.model_construct(deadline_s=plan.lasts_s)
     code_key = SecretStr(CODE_KEY.decode())
     promos = promo_service.settings.Settings.model_construct(code_key=code_key, wait_s=plan.lasts_s)
+    accounts = user_service.handlers.domain(users)
     return [
-        user_service.handlers.domain(users),
+        replace(accounts, facts={**accounts.facts, **guest.FACTS}),
         order_service.handlers.domain(orders),
         promo_service.handlers.domain(promos),
     ]

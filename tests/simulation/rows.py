@@ -219,9 +219,9 @@ def statements(tables: EntityTables) -> tuple[tuple[type[Any], str], ...]:
     )
     line = f"{key}, seq, operation_id, kind, size, state, reason, asked_by, cause, {state}_before, {state}_after"
     return (
-        (EntityRow, f"SELECT {key}, {state}, places, lines FROM {tables.entities.name}"),  # noqa: S608
-        (OperationRow, f"SELECT {operation} FROM operations"),  # noqa: S608
-        (LineRow, f"SELECT {line} FROM ledger"),  # noqa: S608
+        (EntityRow, f"SELECT {key}, {state}, places, lines FROM {tables.entities.name}"),
+        (OperationRow, f"SELECT {operation} FROM operations"),
+        (LineRow, f"SELECT {line} FROM ledger"),
     )
 
 

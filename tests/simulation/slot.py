@@ -22,25 +22,36 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
-from client import audit
-from client.audit_rows import AccountRow, Books, CodeRow, LineRow, OperationRow, OrderRow, Promos, RedemptionRow, Users
+import order_service.tables
+import promo_service.tables
+import user_service.tables
 from contracts.base import Service
-from contracts.topology import SERVICES
 from local.sources import PROJECT
 from messaging.database import asyncpg_url
+from messaging.entity_tables import EntityTables
 from messaging.metrics import Metrics
 from messaging.migrations import migrate
 from messaging.tracing import Tracer
 from provision.databases import at
+from tests.simulation.rows import ORDERS, REDEMPTIONS, Entities, OrderRow, RedemptionRow, statements
+from tests.simulation.world import SERVICES
 
 Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 NEXT_DUE: dict[Service, str] = {
     "user_service": "SELECT min(deadline) FROM operations",
     "order_service": "SELECT least(min(deadline), min(ask_again_at)) FROM orders",
-    "promo_service": "SELECT min(ask_again_at) FROM redemptions",
+    "promo_service": "SELECT least((SELECT min(ask_again_at) FROM redemptions),"
+    " (SELECT min(deadline) FROM operations))",
+}
+TABLES: dict[Service, EntityTables] = {
+    "user_service": user_service.tables.accounts,
+    "order_service": order_service.tables.stock,
+    "promo_service": promo_service.tables.uses,
 }
 RUNS_UNTIL_VACUUM = 200
+KEPT_FROM = 1
+"""So few pending operations are enough for an entity to stay in memory between batches, where a run has few."""
 
 
 @dataclass
@@ -107,27 +118,21 @@ class Slot:
             if self._runs % RUNS_UNTIL_VACUUM == 0:
                 await store.own.execute("VACUUM")
 
-    async def books(self, now: datetime) -> Books:
-        """All that the audit reads."""
-        users, orders, promos = (self.stores[service].own for service in SERVICES)
-        return Books(
-            Users(
-                now,
-                await _rows(users, AccountRow, audit._ACCOUNTS),
-                await _rows(users, OperationRow, audit._OPERATIONS),
-                await _rows(users, LineRow, audit._LEDGER),
-            ),
-            await _rows(orders, OrderRow, audit._ORDERS),
-            Promos(
-                await _rows(promos, CodeRow, audit._CODES),
-                await _rows(promos, RedemptionRow, audit._REDEMPTIONS),
-            ),
-        )
+    async def entities(self) -> dict[Service, Entities]:
+        """Each service's entities."""
+        found: dict[Service, Entities] = {}
+        for service, tables in TABLES.items():
+            own = self.stores[service].own
+            found[service] = Entities(*[await _rows(own, row, query) for row, query in statements(tables)])
+        return found
 
-    async def stock(self) -> dict[str, int]:
-        """How many of each item are left."""
-        rows = await self.stores["order_service"].own.fetch("SELECT item, stock FROM items")
-        return {row["item"]: row["stock"] for row in rows}
+    async def orders(self) -> tuple[OrderRow, ...]:
+        """All orders."""
+        return await _rows(self.stores["order_service"].own, OrderRow, ORDERS)
+
+    async def redemptions(self) -> tuple[RedemptionRow, ...]:
+        """All redemptions."""
+        return await _rows(self.stores["promo_service"].own, RedemptionRow, REDEMPTIONS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +181,7 @@ async def opened(place: Place) -> AsyncIterator[Slot]:
     async with AsyncExitStack() as stack:
         stores = {service: await _open(stack, service, place.url(service)) for service in SERVICES}
         slot = Slot(stores)
+        stack.enter_context(patch("messaging.entities.KEPT_FROM", KEPT_FROM))
         stack.enter_context(patch("messaging.outbox.uuid4", slot._ids))
         stack.enter_context(patch("messaging.message.uuid4", slot._ids))
         stack.enter_context(stamina.set_testing(True, attempts=1000))
@@ -224,7 +230,18 @@ async def _migrate(service: Service, url: str) -> None:
 
 
 async def _rows(connection: Connection, row: Any, query: str) -> tuple[Any, ...]:
-    return tuple([row(*each) for each in await connection.fetch(query)])
+    return tuple([row(*map(_value, each)) for each in await connection.fetch(query)])
+
+
+def _value(value: Any) -> Any:
+    """As the services' own have it."""
+    return (
+        tuple(map(_value, value))
+        if isinstance(value, list)
+        else UUID(int=value.int)
+        if isinstance(value, UUID)
+        else value
+    )
 
 
 @contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from tests.simulation.checks import Violation
 from tests.simulation.plan import Plan
 from tests.simulation.pure import Run
+from tests.simulation.watch import Violation
 
 
 @dataclass

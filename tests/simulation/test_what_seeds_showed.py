@@ -7,14 +7,14 @@ what each was.
 from __future__ import annotations
 
 import pytest
+from user_service.account import Account, open_account
 
 from contracts.events import CancelRefused
-from tests.unit.user_service.moves import id_of
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.plan import FAULTS, Fault, Mode, plan
 from tests.simulation.pure import run
 from tests.simulation.slot import Slot
-from user_service.account import Account, open_account
+from tests.unit.user_service.moves import id_of
 
 NO_PURGE: tuple[Fault, ...] = tuple(each for each in FAULTS if each != "purge")
 IN_MEMORY: tuple[tuple[int, Mode, tuple[Fault, ...]], ...] = (

@@ -1,4 +1,4 @@
-"""The simulated world: a broker, clocks, clients, a warehouse and a guest around three services, and all that goes wrong.
+"""The simulated world: broker, clocks, clients, a warehouse and a guest around three services, and all that goes wrong.
 
 Everything that happens is drawn from the plan's seed, so that the same plan gives the same run.
 """
