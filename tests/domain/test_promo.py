@@ -264,10 +264,8 @@ def test_a_redemption_whose_effect_was_refused_gives_back_its_uses() -> None:
 def test_the_effect_is_asked_for_again_as_it_was_for_the_time_that_is_left(
     passed_s: int, left_s: float, revocable: bool
 ) -> None:
-    at = situation("claimed")
-    changed = replace(PROMO, effect=Bonus(amount=5))
-    redemption = replace(at.redemption, revocable=revocable)
-    at = replace(at, redemption=redemption, promo=changed, now=NOW + timedelta(seconds=passed_s))
+    redemption = replace(situation("claimed").redemption, revocable=revocable)
+    at = Situation(redemption, replace(PROMO, effect=Bonus(amount=5)), NOW + timedelta(seconds=passed_s))
     (question,) = decide(at, EVENTS["overdue"]).facts
     assert question == PromoClaimed(
         **OF, effect=Multiply(factor=2), wait_s=left_s if revocable else None, join_s=left_s, after=(EARLIER,)
@@ -286,6 +284,8 @@ def test_the_effect_is_asked_for_later_and_later_up_to_an_hour_and_not_once_it_i
         early = replace(at, redemption=redemption, now=redemption.ask_again_at - timedelta(microseconds=1))
         assert decide(early, EVENTS["overdue"]) == Step(redemption)
         at = replace(at, redemption=redemption, now=redemption.ask_again_at)
+    never = replace(claimed, ask_again_at=None)
+    assert decide(replace(at, redemption=never), EVENTS["overdue"]) == Step(never)
     assert pauses[:4] == [60, 120, 240, 480]
     assert set(pauses[7:]) == {ASK_AGAIN_S_MAX}
 

@@ -1,4 +1,4 @@
-"""Each move of an order and of a redemption, compared whole: everything that is kept, and everything that is told."""
+"""Each move of an order, compared whole: everything that is kept, and everything that is told."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.base import COINS_MAX
-from contracts.commands import CancelOrder, PlaceOrder, RedeemPromo
+from contracts.commands import CancelOrder, PlaceOrder
 from contracts.events import (
     CancelRefused,
     FulfilmentRequested,
@@ -18,16 +18,10 @@ from contracts.events import (
     OrderConfirmed,
     OrderFailed,
     OrderPlaced,
-    PromoClaimed,
-    PromoRedeemed,
-    PromoRefused,
 )
-from contracts.roles import Multiply
 from order_service import order as orders
 from order_service.order import Contradiction, Item, Order
-from promo_service import promo as promos
-from promo_service.promo import Redemption
-from tests.domain import test_order, test_promo
+from tests.domain import test_order
 from tests.domain.test_order import EARLIER, EVENTS, ID, NOW
 
 SWORD = Item("sword", 10, "external")
@@ -141,64 +135,3 @@ def test_nobody_answers_for_goods_that_are_in_stock(state: str, event: str) -> N
 def test_a_failure_is_said_again_though_nobody_noted_why() -> None:
     unknown = replace(ASKED, state="failed", reason=None)
     assert orders.decide(at(unknown), EVENTS["accepted"]).facts == (OrderFailed(**TOLD, reason="failed"),)
-    refused = replace(test_promo.situation("refused").redemption, reason=None)
-    step = promos.decide(replace(test_promo.situation("refused"), redemption=refused), test_promo.EVENTS["redeem"])
-    assert step.facts == (PromoRefused(redemption_id=ID, account_id="a", reason="refused"),)
-
-
-REDEEM = RedeemPromo(redemption_id=ID, account_id="a", code="X2", wait_s=60, after=(EARLIER,))
-CLAIMED = Redemption(
-    ID,
-    "a",
-    "X2",
-    "claimed",
-    claimed_at=NOW,
-    trace="t",
-    effect=Multiply(factor=2),
-    wait_until=NOW + timedelta(seconds=60),
-    after=(EARLIER,),
-    ask_again_at=NOW + timedelta(seconds=30),
-)
-ONCE = test_promo.PROMO
-TWICE = replace(ONCE, uses=2)
-
-
-def having(redemption: Redemption, promo: promos.Promo | None = TWICE) -> promos.Situation:
-    return promos.Situation(redemption, promo, taken=False, now=NOW, code_hash="X2")
-
-
-def test_a_redemption_is_claimed_with_one_use_of_its_code() -> None:
-    step = promos.decide(having(Redemption(ID, trace="t"), ONCE), REDEEM)
-    asked = PromoClaimed(redemption_id=ID, account_id="a", effect=Multiply(factor=2), wait_s=60, after=(EARLIER,))
-    assert step == promos.Step(CLAIMED, TWICE, (asked,))
-
-
-def test_a_redemption_that_names_no_limit_waits_as_long_as_the_service_says() -> None:
-    patient = replace(having(Redemption(ID)), wait_s=7.0)
-    step = promos.decide(patient, REDEEM.model_copy(update={"wait_s": None}))
-    assert step.redemption.wait_until == NOW + timedelta(seconds=7)
-
-
-def test_a_redemption_that_took_effect_keeps_what_was_added() -> None:
-    redeemed = replace(CLAIMED, state="redeemed", added=30, after=(), ask_again_at=None)
-    told = PromoRedeemed(redemption_id=ID, account_id="a", added=30)
-    assert promos.decide(having(CLAIMED), test_promo.EVENTS["multiplied"]) == promos.Step(redeemed, TWICE, (told,))
-    assert promos.decide(having(CLAIMED), test_promo.EVENTS["credited"]) == promos.Step(redeemed, TWICE, (told,))
-    assert promos.decide(having(redeemed), test_promo.EVENTS["redeem"]) == promos.Step(redeemed, TWICE, (told,))
-
-
-@pytest.mark.parametrize(("before", "after"), [(TWICE, ONCE), (None, None)])
-def test_a_redemption_that_was_refused_gives_back_one_use_if_the_code_is_still_there(
-    before: promos.Promo | None, after: promos.Promo | None
-) -> None:
-    refused = replace(CLAIMED, state="refused", reason="unknown_account", after=(), ask_again_at=None)
-    told = PromoRefused(redemption_id=ID, account_id="a", reason="unknown_account")
-    step = promos.decide(having(CLAIMED, before), test_promo.EVENTS["refused"])
-    assert step == promos.Step(refused, after, (told,))
-
-
-@pytest.mark.parametrize("unknown", ["ask_again_at", "wait_until"])
-def test_what_was_never_asked_with_a_time_is_not_asked_again(unknown: str) -> None:
-    redemption = replace(CLAIMED, ask_again_at=NOW)
-    redemption = replace(redemption, **{unknown: None})  # type: ignore[arg-type]
-    assert promos.decide(having(redemption), test_promo.EVENTS["overdue"]) == promos.Step(redemption, TWICE)
