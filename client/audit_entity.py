@@ -45,7 +45,7 @@ def entity_findings(kept: Entities) -> Iterator[Finding]:
         yield from _replay(kept.of, row, own_lines, own)
         yield from _match(of, row, own_lines, own)
         for operation in own.values():
-            yield from _settled_findings(of, operation, kept.now)
+            yield from _row_findings(kept.of, operation, kept.now)
             yield from deadline_findings(kept.of, operation, kept.now)
         yield from outside_findings(of, own)
         yield from pending_findings(kept.of, row, [each for each in own.values() if each.pending])
@@ -62,7 +62,7 @@ def _replay(of: str, row: EntityRow, lines: Sequence[LineRow], operations: Opera
             yield Finding(entity, f"{unit} before {line}", f"{state} (after the line before)", str(line.before))
         oracle = ORACLE.get(line.kind)
         if oracle is None or oracle.of != of:
-            yield Finding(entity, f"kind of {line}", f"a kind that acts on an {of}", line.kind)
+            yield Finding(entity, f"kind of {line}", f"a kind of {of} operation", line.kind)
         else:
             yield from _answer(state, lines, number - 1, oracle, operations.get(line.operation_id))
             answer = oracle.answer(state, line.size)
@@ -106,9 +106,8 @@ def _answer(
 
 
 def _match(of: str, row: EntityRow, lines: Sequence[LineRow], operations: Operations) -> Iterator[Finding]:
-    """Each settled operation has one line, which says the same of it, and the lines are in the order of places."""
+    """Each settled operation has one line, which says the same of it."""
     lined: set[UUID] = set()
-    last = 0
     for line in lines:
         if line.operation_id in lined:
             yield Finding(of, f"ledger lines of operation {line.operation_id}", "one", "more")
@@ -117,21 +116,34 @@ def _match(of: str, row: EntityRow, lines: Sequence[LineRow], operations: Operat
         if operation is None:
             yield Finding(of, f"operation of ledger line {line.seq}", str(line.operation_id), "none")
             continue
-        if operation.place <= last:
-            yield Finding(of, f"place of {line}", f"more than {last}", str(operation.place))
-        last = operation.place
-        wanted = (line.kind, line.size, line.state, line.reason, line.asked_by, line.after - line.before, False)
+        oracle = ORACLE.get(line.kind)
+        answer = oracle.answer(line.before, line.size) if oracle and line.state != "refused" else None
+        wanted = (line.kind, line.size, line.state, line.reason, line.asked_by, answer, line.after - line.before, False)
         found = (operation.kind, operation.size, operation.state, operation.reason, operation.asked_by)
-        if wanted != (*found, operation.delta, operation.pending):
-            said = _said((*found, operation.delta, operation.pending))
-            yield Finding(of, f"operation of ledger line {line.seq}, {line.operation_id}", _said(wanted), said)
+        found_too = (operation.answer, operation.delta, operation.pending)
+        if wanted != (*found, *found_too):
+            what = f"operation of ledger line {line.seq}, {line.operation_id}"
+            yield Finding(of, what, _said(wanted), _said((*found, *found_too)))
+    yield from _places(of, row, lines, operations)
     for operation in operations.values():
-        if operation.place > row.places:
-            yield Finding(of, f"place of {operation}", f"at most {row.places}", str(operation.place))
-        if operation.pending and operation.state != "outside" and operation.place <= last:
-            yield Finding(of, f"place of pending {operation}", f"more than {last}", str(operation.place))
         if not operation.pending and operation.operation_id not in lined:
             yield from _unlined(of, operation)
+
+
+def _places(of: str, row: EntityRow, lines: Sequence[LineRow], operations: Operations) -> Iterator[Finding]:
+    """The ledger, and the log behind it, are in the order of their places."""
+    last = 0
+    for line in lines:
+        if operation := operations.get(line.operation_id):
+            if operation.place <= last:
+                yield Finding(of, f"place of {line}", f"more than {last}", str(operation.place))
+            last = operation.place
+    for operation in operations.values():
+        if operation.pending and operation.state != "outside" and operation.place <= last:
+            yield Finding(of, f"place of pending {operation}", f"more than {last}", str(operation.place))
+    given = max((operation.place for operation in operations.values()), default=0)
+    if row.places != given:
+        yield Finding(of, "places that were given", str(given), str(row.places))
 
 
 def _unlined(of: str, operation: OperationRow) -> Iterator[Finding]:
@@ -140,18 +152,28 @@ def _unlined(of: str, operation: OperationRow) -> Iterator[Finding]:
         yield Finding(of, f"{operation}, which is no longer pending", "settled", operation.state)
     elif operation.state != "refused":
         yield Finding(of, f"ledger line of {operation}", operation.state, "none")
-    elif operation.kind is not None and (operation.reason in REFUSALS or not operation.reason):
-        # Such a reason is true or false of a state, and no ledger says of which.
+    elif operation.kind is not None and (
+        _has_joined(operation) or operation.reason in REFUSALS or not operation.reason
+    ):
+        # A reason that is in the state is true or false of it, and no ledger says of which.
         yield Finding(of, f"ledger line of {operation}", f"refused ({operation.reason})", "none")
 
 
-def _settled_findings(of: str, operation: OperationRow, now: datetime) -> Iterator[Finding]:
+def _has_joined(operation: OperationRow) -> bool:
+    """Whether it stood in the log: who was refused at the door has no place, who stood outside names one."""
+    return operation.place > 0 and not operation.after
+
+
+def _row_findings(of: str, operation: OperationRow, now: datetime) -> Iterator[Finding]:
     """What the row of one operation says of itself."""
+    entity, oracle = named(of, operation.key), ORACLE.get(operation.kind or "")
     if operation.kind is None and operation.state != "refused":
-        yield Finding(of, f"operation {operation.operation_id}, which never arrived", "refused", operation.state)
+        yield Finding(entity, f"operation {operation.operation_id}, which never arrived", "refused", operation.state)
+    if operation.kind is not None and (oracle is None or oracle.of != of):
+        yield Finding(entity, f"kind of {operation}", f"a kind of {of} operation", operation.kind)
     if operation.state == "expired" and not (operation.settle_by and operation.settle_by <= now):
         by = operation.settle_by.isoformat() if operation.settle_by else "no deadline"
-        yield Finding(of, f"{operation}", f"not expired before {by}", "expired")
+        yield Finding(entity, f"{operation}", f"not expired before {by}", "expired")
 
 
 def _conserved(kept: Entities) -> Iterator[Finding]:
@@ -164,4 +186,4 @@ def _conserved(kept: Entities) -> Iterator[Finding]:
 
 
 def _said(values: tuple[object, ...]) -> str:
-    return "kind {}, size {}, state {}, reason {}, asked by {}, delta {}, pending {}".format(*values)
+    return "kind {}, size {}, state {}, reason {}, asked by {}, answer {}, delta {}, pending {}".format(*values)

@@ -63,7 +63,6 @@ def pending_findings(of: str, row: EntityRow, pending: Sequence[OperationRow]) -
     for operation in log:
         oracle = ORACLE.get(operation.kind or "")
         if oracle is None or oracle.of != of or operation.size is None:
-            yield Finding(entity, f"kind of pending {operation}", f"a kind that acts on an {of}", str(operation.kind))
             continue
         if operation.state in UNANSWERED:
             yield from _waiting(entity, operation, oracle, possible)

@@ -27,6 +27,7 @@ from tests.client.audit_books import (
     NOW,
     ORDER,
     PAST,
+    PROMO,
     PUT,
     SOON,
     STOCK,
@@ -57,7 +58,7 @@ def test_right_books_have_no_findings() -> None:
         (with_line(ACCOUNTS, 3, before=50), "account alice: coins before multiply 2 (line 3"),
         (with_line(ACCOUNTS, 2, size=60), "answer of reserve 60"),
         (with_line(ACCOUNTS, 2, state="multiplied"), "expected captured or released or expired, found multiplied"),
-        (with_line(ACCOUNTS, 1, kind="take"), "expected a kind that acts on an account, found take"),
+        (with_line(ACCOUNTS, 1, kind="take"), "expected a kind of account operation, found take"),
         (with_line(ACCOUNTS, 2, kind="receive"), "coins after receive 20"),
         (with_line(ACCOUNTS, 2, operation_id=CREDIT), f"ledger lines of operation {CREDIT}: expected one, found more"),
         (with_line(ACCOUNTS, 3, seq=4), "ledger line's number: expected 3, found 4"),
@@ -68,10 +69,11 @@ def test_right_books_have_no_findings() -> None:
         ),
         (replace(ACCOUNTS, entities=(EntityRow("alice", 61, 3, 3),)), "every account: sum of coins: expected 60"),
         (replace(ACCOUNTS, entities=(EntityRow("alice", 60, 3, 2),)), "ledger lines: expected 2, found 3"),
-        (replace(ACCOUNTS, entities=(EntityRow("alice", 60, 2, 3),)), "place of multiply 2"),
+        (replace(ACCOUNTS, entities=(EntityRow("alice", 60, 4, 3),)), "places that were given: expected 3, found 4"),
         (replace(ACCOUNTS, entities=()), "coins: expected 60 (the ledger's last), found 0"),
         (replace(ACCOUNTS, ledger=ACCOUNTS.ledger[:2]), "ledger line of multiply 2"),
         (with_operation(ACCOUNTS, ORDER, answer=10), "delta -10"),
+        (with_operation(ACCOUNTS, PROMO, answer=31), "answer 31"),
         (with_operation(ACCOUNTS, ORDER, asked_by="promo"), "asked by promo"),
         (with_operation(ACCOUNTS, ORDER, pending=True), "pending True"),
         (with_operation(ACCOUNTS, ORDER, place=9), "place of multiply 2 (line 3"),
@@ -207,6 +209,9 @@ def test_the_reasons_of_a_refusal_are_those_of_the_contract() -> None:
         ({"state": "refused", "reason": "cancelled", "kind": None, "size": None}, ""),
         ({"state": "refused", "reason": "insufficient_coins"}, "ledger line of reserve 5"),
         ({"state": "refused", "reason": None}, "ledger line of reserve 5"),
+        ({"state": "refused", "reason": "cancelled", "place": 1, "after": (ORDER,)}, ""),
+        ({"state": "refused", "reason": "cancelled", "place": 1}, "ledger line of reserve 5"),
+        ({"state": "refused", "reason": "cancelled", "kind": "take"}, "a kind of account operation, found take"),
         ({"state": "captured"}, "ledger line of reserve 5"),
         ({"state": "waiting", "deadline": SOON}, "which is no longer pending: expected settled, found waiting"),
     ],
@@ -215,7 +220,8 @@ def test_what_is_settled_and_in_no_ledger_never_joined(values: dict[str, Any], n
     (row,) = kept(
         "account", "bob", pending=(Op(LATER, "reserve", 5, "refused", 0, "order", answer_by=SOON),)
     ).operations
-    found = said(Entities("account", NOW, (), (replace(row, place=0, pending=False, **values),)))
+    changed = replace(row, **{"place": 0, "pending": False, **values})
+    found = said(Entities("account", NOW, (EntityRow("bob", 0, changed.place, 0),), (changed,)))
     assert named in found if named else not found
 
 

@@ -82,7 +82,7 @@ def test_what_waits_with_need_and_what_is_certain_is_right(of: str, pending: lis
         ("account", [("reserve", 5, "reserved"), ("multiply", 2, "multiplied")], "expected multiplied 55 on 55"),
         ("account", [("reserve", 61, "captured")], "coins surely left behind reserve 61"),
         ("account", [("reserve", 5, "reserved"), ("reserve", 5, "multiplied")], "expected captured or released or"),
-        ("account", [("take", 5, "reserved")], "expected a kind that acts on an account, found take"),
+        ("account", [("take", 5, "reserved")], "expected a kind of account operation, found take"),
         ("item", [("take", 2, "waiting")], "item x: answer of take 2"),
         ("item", [("take", 1, "reserved"), ("take", 2, "reserved")], "expected refused (out_of_stock) on 1"),
         ("code", [("claim", 1, "waiting")], "expected refused (used_up), the same for all, found waiting"),
