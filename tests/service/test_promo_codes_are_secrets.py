@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,16 +25,14 @@ from client import codes
 from client.cli import app
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.envelope import Envelope
-from contracts.events import CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
+from contracts.events import CoinsCredited, CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
 from contracts.queries import ShowPromo, ShowRedemption
 from contracts.roles import Bonus, Multiply
 from local.site import Site
-from local.sources import PROJECT
-from messaging.migrations import migrate
 from messaging.tracing import Tracer
 from promo_service.codes import code_hash
 from tests.service.probe import Probe
-from tests.service.sites import CODE_KEY, Instance, arrived, fresh, kept_as, make, rows, running, unstarted, value
+from tests.service.sites import CODE_KEY, Instance, arrived, kept_as, make, rows, running, unstarted, value
 
 PAST = datetime(2020, 1, 1, tzinfo=UTC)
 FUTURE = datetime(2100, 1, 1, tzinfo=UTC)
@@ -102,6 +99,8 @@ async def test_every_code_that_is_not_accepted_is_refused_in_the_same_bytes(site
     await probe.send(PutPromo(code=spent, effect=Bonus(amount=5), uses_max=1))
     await probe.send(RedeemPromo(redemption_id=mine, account_id="first", code=spent))
     await probe.hear(PromoClaimed, mine)
+    await probe.send(CoinsCredited(account_id="first", operation_id=mine, asked_by="promo", kind="bonus", amount=5))
+    await probe.hear(PromoRedeemed, mine)
     early, late = f"early-{uuid4()}", f"late-{uuid4()}"
     await probe.send(PutPromo(code=early, effect=Bonus(amount=5), valid_from=FUTURE))
     await probe.send(PutPromo(code=late, effect=Bonus(amount=5), valid_until=PAST))
@@ -124,17 +123,22 @@ async def test_every_code_that_is_not_accepted_is_refused_in_the_same_bytes(site
 
 
 async def test_a_code_that_is_known_costs_the_same_statements_as_one_that_is_not(site: Site) -> None:
-    late, unknown = f"late-{uuid4()}", f"none-{uuid4()}"
+    late, spent, unknown, mine = f"late-{uuid4()}", f"spent-{uuid4()}", f"none-{uuid4()}", uuid4()
     async with unstarted(site, "promo_service") as instance:
-        put = PutPromo(code=late, effect=Bonus(amount=5), valid_until=PAST)
-        await instance.work.handle([arrived(instance, put)])
+        for fact in (
+            PutPromo(code=late, effect=Bonus(amount=5), valid_until=PAST),
+            PutPromo(code=spent, effect=Bonus(amount=5), uses_max=1),
+            RedeemPromo(redemption_id=mine, account_id="first", code=spent),
+            CoinsCredited(account_id="first", operation_id=mine, asked_by="promo", kind="bonus", amount=5),
+        ):
+            await instance.work.handle([arrived(instance, fact)])
         found = []
-        for code in (late, unknown, late, unknown):
+        for code in (late, spent, unknown, late, spent, unknown):
             with _statements(instance) as statements:
                 redeem = RedeemPromo(redemption_id=uuid4(), account_id=str(uuid4()), code=code)
                 await instance.work.handle([arrived(instance, redeem)])
             found.append(statements)
-    assert found[0] == found[1] == found[2] == found[3]
+    assert all(each == found[0] for each in found)
     assert len(found[0]) > 5
 
 
@@ -195,35 +199,6 @@ async def test_no_trace_holds_a_code(site: Site) -> None:
 async def test_only_an_operator_may_ask_for_a_code(probe: Probe) -> None:
     with pytest.raises(ChannelAccessRefused):
         await probe.ask(ShowPromo(code="no-such-code"))
-
-
-async def test_codes_of_an_earlier_version_are_hashed_by_the_migration(
-    parts: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    site = fresh(parts)
-    (url,) = site.migration_env("promo_service").values()
-    with ThreadPoolExecutor(1) as thread:
-        for revision in ("base", "0002"):
-            thread.submit(migrate, PROJECT / "promo_service", url, revision).result()
-        await rows(
-            site, "promo_service", "INSERT INTO codes (code, kind, size, uses) VALUES ('Double-1', 'bonus', 1, 1)"
-        )
-        await rows(
-            site,
-            "promo_service",
-            "INSERT INTO redemptions (redemption_id, account_id, code, state, claimed_at)"
-            " VALUES (gen_random_uuid(), 'a', 'Double-1', 'redeemed', now()),"
-            " (gen_random_uuid(), 'a', 'x', 'refused', now())",
-        )
-        monkeypatch.delenv(CODE_KEY, raising=False)
-        with pytest.raises(RuntimeError, match=CODE_KEY):
-            thread.submit(migrate, PROJECT / "promo_service", url).result()
-        monkeypatch.setenv(CODE_KEY, site.keys("promo_service")[CODE_KEY])
-        thread.submit(migrate, PROJECT / "promo_service", url).result()
-    assert await value(site, "promo_service", "SELECT code_hash FROM codes") == kept_as(site, "DOUBLE1")
-    found = await rows(site, "promo_service", "SELECT code_hash FROM redemptions ORDER BY state")
-    assert [row.code_hash for row in found] == [kept_as(site, "double-1"), kept_as(site, "X")]
-    site.drop()
 
 
 def test_a_key_that_is_too_short_is_no_key(site: Site) -> None:
