@@ -14,15 +14,15 @@ _ROOT = Path(__file__).resolve().parents[1]
 class Participant:
     """A service, by the name that its broker user, database and queues have. `exchange`: where it alone announces.
     `answers`: the events of the user service that it takes, about operations that it asked for. `package`: where its
-    code is, if not at the top. `words`: the module with its own commands, events and queries, where they are not in
-    `contracts`. `keys`: settings of its own that are secrets, made once for each installation.
+    code is, if not at the top. `words`: whether its commands, events and queries are in a module `words` of
+    its own. `keys`: settings of its own that are secrets, made once for each installation.
     """
 
     service: str
     exchange: str
     answers: tuple[str, ...] = ()
     package: str = ""
-    words: str | None = None
+    words: bool = False
     keys: tuple[str, ...] = ()
 
     @property
@@ -48,6 +48,7 @@ PARTICIPANTS = (
         answers=("coins.credited", "coins.multiplied", "coins.refused"),
         keys=("PROMO_SERVICE_CODE_KEY",),
     ),
+    Participant("gift_service", "gift", (*RESERVATION, "coins.credited"), "examples.gift_service", words=True),
 )
 
 SERVICES = tuple(each.service for each in PARTICIPANTS)

@@ -63,7 +63,7 @@ _Word = TypeVar("_Word", bound=Contract)
 
 def _declared(base: type[_Word], *modules: ModuleType) -> Iterator[type[_Word]]:
     """The words of this sort that have a type, in these modules and in those of the services."""
-    of_services = [import_module(each.words) for each in PARTICIPANTS if each.words]
+    of_services = [import_module(f"{each.module}.words") for each in PARTICIPANTS if each.words]
     found = [value for module in (*modules, *of_services) for value in vars(module).values()]
     words = [value for value in found if isinstance(value, type) and issubclass(value, base) and "type" in vars(value)]
     yield from dict.fromkeys(words)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 from urllib.parse import urlsplit
 from uuid import uuid4
 
@@ -13,9 +14,6 @@ from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-import order_service.tables
-import promo_service.tables
-import user_service.tables
 from contracts.base import Service
 from contracts.commands import PlaceOrder, PutItem, PutPromo, RedeemPromo
 from contracts.events import (
@@ -27,8 +25,8 @@ from contracts.events import (
     PromoRedeemed,
 )
 from contracts.roles import Multiply
+from contracts.services import PARTICIPANTS, participant
 from local.site import Site
-from local.sources import PROJECT
 from messaging.database import asyncpg_url
 from messaging.migrations import main, migrate
 from tests.service.facts import account_with, placed, reserved
@@ -37,9 +35,7 @@ from tests.service.sites import rows, running, value
 from user_service.settings import Migration
 
 METADATA: dict[Service, MetaData] = {
-    "user_service": user_service.tables.metadata,
-    "order_service": order_service.tables.metadata,
-    "promo_service": promo_service.tables.metadata,
+    each.service: import_module(f"{each.module}.tables").metadata for each in PARTICIPANTS
 }
 PREPARED = 8
 """After some uses PostgreSQL keeps a plan, whose result is then fixed."""
@@ -50,18 +46,18 @@ FUNCTIONS = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'public'::regname
 
 @pytest.mark.parametrize("service", METADATA)
 async def test_up_down_and_up_again(site: Site, service: Service) -> None:
-    (url,) = site.migration_env(service).values()
+    (url,), folder = site.migration_env(service).values(), participant(service).folder
     assert await _differences(url, METADATA[service]) == []
     with ThreadPoolExecutor(1) as thread:
-        thread.submit(migrate, PROJECT / service, url, "base").result()
+        thread.submit(migrate, folder, url, "base").result()
         assert await value(site, service, TABLES) == 0
         assert await value(site, service, FUNCTIONS) == 0
-        thread.submit(migrate, PROJECT / service, url).result()
-        thread.submit(migrate, PROJECT / service, url).result()
+        thread.submit(migrate, folder, url).result()
+        thread.submit(migrate, folder, url).result()
     assert await _differences(url, METADATA[service]) == []
 
 
-@pytest.mark.parametrize("service", METADATA)
+@pytest.mark.parametrize("service", ["user_service", "order_service", "promo_service"])
 @pytest.mark.parametrize("change", ["ADD COLUMN later integer", "DROP COLUMN later"])
 async def test_a_column_that_comes_or_goes_while_a_service_works_parks_nothing(
     site: Site, probe: Probe, service: Service, change: str
@@ -113,7 +109,7 @@ def test_a_database_that_is_not_there_is_said_in_one_line(
     }
     monkeypatch.setenv(variable, changed[wrong])
     with ThreadPoolExecutor(1) as thread, pytest.raises(SystemExit, match=f"user_service.migrate: .*check {variable}$"):
-        thread.submit(main, PROJECT / "user_service", Migration).result()
+        thread.submit(main, participant("user_service").folder, Migration).result()
 
 
 @pytest.mark.parametrize("change", ["UPDATE ledger SET balance_after = 0", "DELETE FROM ledger", "TRUNCATE ledger"])

@@ -1,0 +1,1 @@
+"""Tests of the gift service, alone and in the whole system."""
