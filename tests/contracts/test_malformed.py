@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +11,11 @@ from hypothesis import strategies as st
 from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
 from contracts.topology import FACTS
 from messaging.message import Message, Origin, Unreadable, decode
+from tests.contracts.golden import GOLDEN
 
-GOOD = json.loads((Path(__file__).parent / "golden" / "order.place.json").read_text())
-PUT = json.loads((Path(__file__).parent / "golden" / "promo.put.json").read_text())
-CREDIT = json.loads((Path(__file__).parent / "golden" / "account.credit.json").read_text())
+GOOD = json.loads(GOLDEN["order.place"])
+PUT = json.loads(GOLDEN["promo.put"])
+CREDIT = json.loads(GOLDEN["account.credit"])
 MISSING = "MISSING"
 """Stands for a field that is left out."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
 from random import Random
 from typing import Any, Literal
 from uuid import UUID
@@ -19,14 +17,13 @@ from contracts.envelope import SINGLE
 from contracts.topology import DEATH_HEADER, FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
 from messaging.consumer import NAME_MAX
 from messaging.message import Message, Origin, Unreadable, decode
+from tests.contracts.golden import GOLDEN
 
 Fate = Literal["parked", "decided", "expires", "unrouted", "answered", "ignored", "refused"]
 """`parked`: in the dead letters of the service it reached. `decided`: handled, refused or parked, as the service finds.
 `expires`: decided, or in the dead letters if the broker's clock is faster. `unrouted`: in the queue of what nobody
 takes. `answered`: a question, with an error. `ignored`: a question that cannot be answered. `refused`: by the broker,
 which closes the channel."""
-
-GOLDEN = Path(__file__).parents[1] / "contracts" / "golden"
 
 
 @dataclass(frozen=True)
@@ -93,14 +90,9 @@ class HostileMessage:
         }
 
 
-@cache
-def _golden(name: str) -> str:
-    return (GOLDEN / f"{name}.json").read_text()
-
-
 def healthy(random: Random, type_: str) -> dict[str, Any]:
     """A message of this type that can be read, about an account that nobody opens and with ids of its own."""
-    sent: dict[str, Any] = json.loads(_golden(type_))
+    sent: dict[str, Any] = json.loads(GOLDEN[type_])
     fresh: dict[str, str] = {}
 
     def own(text: str) -> str:

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from contracts.envelope import BODY_BYTES_MAX, SINGLE
-from contracts.topology import DEATH_HEADER, FACTS, facts_for
+from contracts.topology import DEATH_HEADER, FACTS, SERVICES, facts_for
 from messaging.message import Message, Origin, Unreadable, decode
 from tests.hostile import HostileMessage, hostile
 from tests.hostile.message import command
@@ -37,7 +37,7 @@ def test_every_kind_comes_up(messages: list[HostileMessage]) -> None:
     fates = Counter(each.fate for each in messages)
     assert fates.keys() == {"parked", "decided", "expires", "unrouted", "answered", "ignored", "refused"}
     assert fates["parked"] > len(messages) / 4
-    assert {each.user for each in messages} == {"client", "operator", "user_service", "order_service", "promo_service"}
+    assert {each.user for each in messages} == {"client", "operator", *SERVICES}
     assert len({each.why for each in messages}) > 150
     assert len({each.body for each in messages}) > 0.9 * len(messages)
     assert any(len(each.body) > BODY_BYTES_MAX for each in messages)
