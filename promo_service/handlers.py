@@ -123,9 +123,10 @@ class PromoHandlers:
                     touched.hashes.add(self._hash(fact.code))
                     touched.puts.add(message.key)
                 case RedeemPromo() as fact:
+                    named = self._hash(fact.code)
                     touched.redemptions.add(fact.redemption_id)
-                    touched.hashes.add(self._hash(fact.code))
-                    touched.pairs.add((self._hash(fact.code), fact.account_id))
+                    touched.hashes.add(named)
+                    touched.pairs.add((named, fact.account_id))
                 case WaitOverdue() as fact:
                     named, _, account_id = fact.key.partition("/")
                     touched.hashes.add(named)

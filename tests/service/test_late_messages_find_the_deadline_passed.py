@@ -118,7 +118,8 @@ async def test_a_code_is_refused_outside_its_time_and_a_refused_use_is_free_agai
     await probe.send(refused)
     await probe.fence("promo_service")
     assert not probe.announced(PromoRedeemed, second)
-    assert await value(site, "promo_service", "SELECT count FROM uses WHERE use_of = :c", c=kept_as(site, code)) == 1
+    in_flight = "SELECT count(*) FROM operations WHERE use_of = :c AND state = 'reserved'"
+    assert await value(site, "promo_service", in_flight, c=kept_as(site, code)) == 1
 
 
 async def _passed(site: Site, service: str, table: str, key: str, saga: UUID) -> None:
