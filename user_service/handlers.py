@@ -197,11 +197,15 @@ def _give_up(state: Entities, fact: GivesUpReservation, now: datetime) -> list[A
 def _announce(
     state: Entities, account_id: str, outcome: Outcome[int], arrived: UUID | None = None
 ) -> list[Announcement]:
-    """What is announced of an outcome. That an operation waits is told when it arrives, and not again when it joins."""
-    announced = []
+    """What is announced of an outcome. That an operation waits is told when it arrives, and not again when it joins.
+    That it is accepted is not told if it is answered in the same outcome: then it waits for nothing any more.
+    """
+    announced, account = [], state.at[account_id]
     for operation in outcome.changed:
-        if state_of(operation) not in ("outside", "waiting") or operation.id == arrived:
-            fact = answer(account_id, state.at[account_id], operation)
+        told = state_of(operation)
+        is_over = told == "accepted" and account.find(operation.id) != operation
+        if not is_over and (told not in ("outside", "waiting") or operation.id == arrived):
+            fact = answer(account_id, account, operation)
             announced += [Announcement(fact, operation.note.trace)] if fact else []
     return announced
 
