@@ -104,7 +104,6 @@ def _replayed(entity: EntityRow, lines: list[LineRow]) -> Iterator[str]:
     state = 0
     for number, line in enumerate(lines, start=1):
         told = answer(line.kind, line.size, state)
-        is_wanting = line.state == "refused" and line.reason in WANTING and told == "refused"
         after = state
         if line.state in DONE:
             after = ends(line.kind, line.size, state)[0]
@@ -112,7 +111,7 @@ def _replayed(entity: EntityRow, lines: list[LineRow]) -> Iterator[str]:
             yield f"{line} as line {number} on {state}, which leads to {after}"
         if told == "refused" and line.state != "refused":
             yield f"{line} on {state}"
-        if line.state == "refused" and line.reason == "insufficient_coins" and not is_wanting:
+        if line.state == "refused" and line.reason in WANTING and told != "refused":
             yield f"{line} on {state}"
         state = line.after
     if (entity.state, entity.lines) != (state, len(lines)):

@@ -81,12 +81,11 @@ def lasts_s(plan: Plan, saga: Saga) -> float:
     own = deadline_s(plan, saga)
     match saga.kind:
         case "credit":
-            return own if saga.after else 0.0
+            return (own if saga.after else 0.0) + (_longest(plan) if plan.is_rich(saga.account) else 0.0)
         case "redeem" if saga.lasts_s is None:
             return own + _longest(plan)
         case "guest" if saga.of not in ("out", "in"):
-            waits_s = 0.0 if saga.of != "multiply" else saga.lasts_s or _longest(plan)
-            return max(plan.joins_s, waits_s) if saga.lasts_s else plan.joins_s + waits_s
+            return plan.joins_s + (saga.lasts_s or _longest(plan))
         case _:
             return own
 
@@ -139,6 +138,8 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
             if reason == "named_missing":
                 return bool(saga.after) and not in_time
             return not in_time and (_may_be_hurt(plan, saga, history) or _may_be_late(plan, saga, told))
+        case "balance_limit":
+            return plan.is_rich(saga.account)
         case "pending_limit":
             return plan.pending_max < PENDING_MAX
         case "unknown_account":
@@ -151,6 +152,13 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
             return "order.failed" in told
         case "promo_refused":
             return "promo.refused" in told
+        case _:
+            return _may_be_gone(plan, saga, reason)
+
+
+def _may_be_gone(plan: Plan, saga: Saga, reason: str) -> bool:
+    """Whether others can have taken what there was."""
+    match reason:
         case "out_of_stock":
             return _demand(plan, saga) > min(each.stock for each in goods_of(plan, saga))
         case "rejected":

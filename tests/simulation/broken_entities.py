@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 
-from holdfast.pending import Entity, Operation, Outcome, entity, log
+from holdfast.pending import Entity, NumberKind, Operation, Outcome, entity, log
 from holdfast.pending.log import Log
 from messaging.entities import Entities
 from order_service.kinds import Take
@@ -157,7 +157,8 @@ def released_coins_come_twice(patch: pytest.MonkeyPatch) -> None:
 
 def waiting_doubling_does_not_count(patch: pytest.MonkeyPatch) -> None:
     """What waits is passed over as if it were not there."""
-    patch.setattr(log.Hull, "behind", lambda self, _: self)
+    for kind in (NumberKind, Multiply):
+        patch.setattr(kind, "hull", lambda self, least, greatest: (least, greatest))
     _possible(patch, lambda each: None if each.status == "waiting" else each)
 
 
@@ -286,7 +287,7 @@ def coin_is_lost_in_folding(patch: pytest.MonkeyPatch) -> None:
 
 def settling_answers_nobody(patch: pytest.MonkeyPatch) -> None:
     """What waits is answered by its own deadline alone."""
-    settle, walk = Entity._settle, entity.walk
+    settle, walk = Entity._settle, log.walk
     settling: list[bool] = []
 
     def broken_settle(self: Entity[Any], *arguments: Any, **ended: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the three services do with messages, broken on purpose. Each function breaks one thing; its document says what."""
+"""What the services do with messages, broken on purpose. Each function breaks one thing; its document says what."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from contracts.events import (
     OperationEvent,
     OrderFailed,
 )
+from holdfast import pending
 from holdfast.pending import Operation
 from messaging.entities import Entities
 from messaging.message import Announcement, Message
@@ -32,10 +33,12 @@ from order_service import stock
 from order_service.handlers import OrderHandlers
 from promo_service import handlers as promo_handlers
 from promo_service import promo as promos
+from promo_service import uses
 from promo_service.claims import Claims
 from promo_service.uses import Take, UseAwaited, UseFact, UseTaken
 from tests.simulation import guest
 from user_service import answers
+from user_service.kinds import KINDS
 
 
 def _moved(patch: pytest.MonkeyPatch, row: Mapping[type[Fact], Any], fact: type[Fact], move: Any) -> None:
@@ -73,7 +76,7 @@ def strangers_answer_is_swallowed(patch: pytest.MonkeyPatch) -> None:
 
 def wait_is_promised_too_short(patch: pytest.MonkeyPatch) -> None:
     """The latest time of an answer is told five seconds early."""
-    waits = answers.waits
+    waits = pending.waits
 
     def broken(*of: Any) -> Any:
         for each in waits(*of):
@@ -158,13 +161,13 @@ def others_reservation_is_released(patch: pytest.MonkeyPatch) -> None:
 
 def credit_adds_one_too_many(patch: pytest.MonkeyPatch) -> None:
     """A credit is a coin larger than was asked for."""
-    credit = users.KINDS["credit"]
-    patch.setattr(users, "KINDS", {**users.KINDS, "credit": lambda size: credit(size + 1)})
+    credit = KINDS["credit"]
+    patch.setattr(users, "KINDS", {**KINDS, "credit": lambda size: credit(size + 1)})
 
 
 def wait_is_promised_for_ever(patch: pytest.MonkeyPatch) -> None:
     """Whoever waits is not told until when, and what it waits for has no end."""
-    waits = answers.waits
+    waits = pending.waits
     patch.setattr(answers, "waits", lambda *of: (replace(each, until=None) for each in waits(*of)))
     deadline = Operation.deadline.fget  # type: ignore[attr-defined]
     patch.setattr(Operation, "deadline", property(lambda self: None if self.status == "waiting" else deadline(self)))
@@ -254,7 +257,7 @@ def waiting_for_pieces_is_never_told(patch: pytest.MonkeyPatch) -> None:
 def order_never_fails_in_time(patch: pytest.MonkeyPatch) -> None:
     """Neither an order's deadline nor the end of its reservation ends it."""
     for state in ("placed", "reserved"):
-        _moved(patch, orders.TABLE[state], CoinsExpired, orders._ignore)  # type: ignore[index]
+        _moved(patch, orders.TABLE[state], CoinsExpired, orders._ignore)
     decide = orders._decide
 
     def broken(at: orders.Situation, fact: Fact) -> orders.Step:
@@ -319,13 +322,13 @@ def warehouse_is_never_asked(patch: pytest.MonkeyPatch) -> None:
 def accepted_fulfilment_is_overlooked(patch: pytest.MonkeyPatch) -> None:
     """The warehouse says yes, and the order does not hear it."""
     for state in ("placed", "reserved"):
-        _moved(patch, orders.TABLE[state], FulfilmentAccepted, orders._ignore)  # type: ignore[index]
+        _moved(patch, orders.TABLE[state], FulfilmentAccepted, orders._ignore)
 
 
 def cancels_are_overlooked(patch: pytest.MonkeyPatch) -> None:
     """Who cancels hears nothing of it, and nothing comes of it."""
     for state in ("unknown", "placed", "reserved"):
-        _moved(patch, orders.TABLE[state], CancelOrder, orders._ignore)  # type: ignore[index]
+        _moved(patch, orders.TABLE[state], CancelOrder, orders._ignore)
 
 
 def scarce_goods_are_always_sold_out(patch: pytest.MonkeyPatch) -> None:
@@ -373,9 +376,7 @@ def code_is_redeemed_twice(patch: pytest.MonkeyPatch) -> None:
 def use_of_a_refused_one_is_kept(patch: pytest.MonkeyPatch) -> None:
     """Whose code is used up has used his own claim all the same."""
     do_without = promos._do_without
-    for state in ("waiting",):
-        kept = promos.UseRefused
-        _moved(patch, promos.TABLE[state], kept, lambda at, fact: replace(do_without(at, fact), wants=()))  # type: ignore[index]
+    _moved(patch, promos.TABLE["waiting"], uses.UseRefused, lambda at, fact: replace(do_without(at, fact), wants=()))
 
 
 def waiting_for_a_use_is_never_told(patch: pytest.MonkeyPatch) -> None:
@@ -414,7 +415,7 @@ def redemption_loses_its_use_meanwhile(patch: pytest.MonkeyPatch) -> None:
     def broken(at: promos.Situation, fact: Fact) -> promos.Step:
         assert isinstance(fact, UseTaken)
         step = take(at, fact)
-        released = promos.Release("account", "used_up")
+        released = uses.Release("account", "used_up")
         return replace(step, wants=(released, *step.wants)) if fact.use == "account" else step
 
     _moved(patch, promos.TABLE["waiting"], UseTaken, broken)

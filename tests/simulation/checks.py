@@ -14,13 +14,18 @@ from tests.simulation.histories import answer_of, findings
 from tests.simulation.history import History
 from tests.simulation.kept import hashed
 from tests.simulation.plan import Plan, Saga
-from tests.simulation.rows import Left, OperationRow
+from tests.simulation.rows import Left, OperationRow, OrderRow, RedemptionRow
 from tests.simulation.watch import Violation
 
 WITHIN_S = 10.0
 """How long after its deadline, and after the faults, a saga may take to end."""
 ASKED_AGAIN_S = 120.0
 """How much longer, where what was thrown away is asked for again."""
+WAITING = {
+    "user_service": ("operation.waiting", "operation.accepted"),
+    "order_service": ("order.waiting",),
+    "promo_service": ("promo.waiting",),
+}
 OPEN = ("placed", "reserved", "confirmed", "waiting", "claimed")
 
 
@@ -87,6 +92,10 @@ def _accepted(history: History, left: Left) -> Iterator[Violation]:
     for each in left.entities["user_service"].operations:
         if each.id in told and each.state == "refused":
             yield Violation("accepted is never refused", f"{each}")
+    for service, waited in left.waited.items():
+        for saga in waited:
+            if not any(name.startswith(WAITING[service]) for name in history.told.get(saga, ())):
+                yield Violation("waits are told", f"{saga} waited in {service}")
 
 
 def _is_accepted(fact: Fact) -> bool:
@@ -121,7 +130,8 @@ def _answered_at(history: History, saga: Saga) -> float:
 
 def _ends(plan: Plan, history: History, left: Left) -> Iterator[Violation]:
     """Every saga that was begun has ended, its client knows how, and in its own time once faults have stopped."""
-    is_open = [each for each in (*left.orders, *left.redemptions) if each.state in OPEN]
+    sagas: list[OrderRow | RedemptionRow] = [*left.orders, *left.redemptions]
+    is_open = [each for each in sagas if each.state in OPEN]
     pending = [each for some in left.entities.values() for each in some.operations if each.pending]
     if is_open or pending:
         yield Violation("every saga ends", f"{is_open} and {pending} have not")

@@ -6,7 +6,7 @@ answers pass the order and the promo service by.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -47,7 +47,7 @@ class GuestAskedForRoom(_GuestEvent, AsksReservation):
     """Room is to be set aside for coins to come."""
 
     type: ClassVar[str] = "guest.asked_for_room"
-    direction: ClassVar = "in"
+    direction: ClassVar[Literal["out", "in"]] = "in"
 
     guest_id: UUID
 
@@ -102,7 +102,7 @@ OPENING = frozenset(("coins.reserved", "operation.waiting", "operation.accepted"
 
 
 class Guest:
-    """What the participant does. It loses nothing that it heard, and says each thing once, or again when it is asked to."""
+    """What the participant does. It loses nothing that it heard, and says each thing once, or again when asked to."""
 
     def __init__(self, plan: Plan, world: World) -> None:
         self._plan, self._world = plan, world

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -29,6 +29,7 @@ from promo_service.uses import WaitOverdue, key_of
 from tests.simulation.keeper import MemoryKeeper
 from user_service.handlers import AccountHandlers, Limits
 
+ASK_AGAIN_S, MISSES_MAX = 30.0, 10
 CODE_KEY = b"a key that nobody else is to know"
 
 
@@ -41,7 +42,8 @@ def hashed(code: str) -> str:
 @cache
 def _made(handlers: type[Any], *settings: object) -> dict[str, Any]:
     """The attributes of such handlers. To make them means to make the statements of a keeper on a database."""
-    return vars(handlers(*settings))
+    made: dict[str, Any] = vars(handlers(*settings))
+    return made
 
 
 class MemoryAccounts(AccountHandlers):
@@ -78,7 +80,7 @@ class MemoryOrders(OrderHandlers):
         operations = {*about.puts, *((item, order_id) for order_id, item in about.placed if order_id in about.others)}
         operations |= {(order.item, order.id) for order in known if order.item and _wants_stock(order)}
         stock = await self.keeper.load(None, operations) if operations else Entities({}, set())
-        waiting = {each.id for entity in stock.at.values() for each in entity if each.status == "waiting"}
+        waiting = {cast(UUID, each.id) for entity in stock.at.values() for each in entity if each.status == "waiting"}
         orders = {each: self.orders[each] for each in ids | waiting if each in self.orders}
         names = {*stock.at, *(item for _, item in about.placed)}
         return Orders(orders, {each: self.items[each] for each in names if each in self.items}, stock)
@@ -112,8 +114,8 @@ def _wants_stock(order: Order) -> bool:
 class MemoryPromos(PromoHandlers):
     """Handles messages about codes and redemptions."""
 
-    def __init__(self, code_key: bytes, wait_s: float) -> None:
-        vars(self).update(_made(PromoHandlers, code_key, wait_s))
+    def __init__(self, code_key: bytes, wait_s: float, waiting_max: int) -> None:
+        vars(self).update(_made(PromoHandlers, code_key, wait_s, ASK_AGAIN_S, MISSES_MAX, waiting_max))
         self.keeper = MemoryKeeper()
         self.codes: dict[str, Promo] = {}
         self.redemptions: dict[UUID, Redemption] = {}

@@ -101,9 +101,11 @@ def _kept(done: Run) -> list[Any]:
 def _domains(plan: Plan) -> list[Domain[Any]]:
     """The services, with the settings of this run. The user service takes the guest's events as well."""
     users = user_service.settings.Settings.model_construct(pending_max=plan.pending_max, join_s=plan.joins_s)
-    orders = order_service.settings.Settings.model_construct(deadline_s=plan.lasts_s)
+    orders = order_service.settings.Settings.model_construct(deadline_s=plan.lasts_s, waiting_max=plan.pending_max)
     code_key = SecretStr(CODE_KEY.decode())
-    promos = promo_service.settings.Settings.model_construct(code_key=code_key, wait_s=plan.lasts_s)
+    promos = promo_service.settings.Settings.model_construct(
+        code_key=code_key, wait_s=plan.lasts_s, waiting_max=plan.pending_max
+    )
     accounts = user_service.handlers.domain(users)
     return [
         replace(accounts, facts={**accounts.facts, **guest.FACTS}),

@@ -9,18 +9,23 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+COINS_MAX = 2**53 - 1
+"""No account holds more."""
+
 Answer = int | Literal["refused"]
-WANTING = frozenset(("insufficient_coins", "out_of_stock", "used_up", "already_redeemed"))
-"""Reasons of a refusal that are in the state."""
+WANTING = frozenset(("insufficient_coins", "balance_limit"))
+"""Reasons of a refusal that are in the state, and nowhere else."""
 
 
 def answer(kind: str, size: int, state: int) -> Answer:
-    """What the program answers: what is added or set aside, or that there is too little."""
+    """What the program answers: what is added or set aside, or that there is too little, or too much."""
     match kind:
-        case "credit" | "bonus" | "receive" | "restock":
+        case "restock":
             return size
+        case "credit" | "bonus" | "receive":
+            return size if state + size <= COINS_MAX else "refused"
         case "multiply":
-            return state * (size - 1)
+            return state * (size - 1) if state * size <= COINS_MAX else "refused"
         case "reserve" | "take":
             return size if state >= size else "refused"
         case "claim":

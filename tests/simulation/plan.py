@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 from uuid import UUID, uuid5
 
+from contracts.base import COINS_MAX
+
 Fault = Literal["double", "delay", "reorder", "crash", "skew", "resend", "cut", "replay", "purge"]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
 """`double`: a message is delivered twice. `delay`: it takes seconds, or an hour. `reorder`: messages overtake each
@@ -22,10 +24,13 @@ ACCOUNTS_MAX, SAGAS_MAX = 4, 12
 DEADLINES_S = (2.0, 5.0, 20.0, 120.0)
 JOINS_S = (3.0, 30.0, 300.0)
 SPREADS_S = (0.05, 0.5, 10.0)
+RICH = 0.05
+"""How often an account holds nearly as much as it may."""
 
 Kind = Literal["credit", "buy", "redeem", "guest"]
 Owner = Literal["accepts", "rejects", "is silent"]
 Scarce = Literal["wait", "refuse"]
+Meddling = Literal["confirms", "gives up"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +85,7 @@ class Saga:
     owner: Owner = "accepts"
     answers_after_s: float = 0.1
     cancels_after_s: float | None = None
-    meddled_with: Literal["confirms", "gives up"] | None = None
+    meddled_with: Meddling | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +114,10 @@ class Plan:
     def faulty_until(self) -> float:
         """When faults stop, in seconds after the start."""
         return self.calm_at if self.mode == "liveness" else self.horizon_s
+
+    def is_rich(self, account: str) -> bool:
+        """Whether the account holds nearly as much as it may."""
+        return any(saga.account == account and saga.size > COINS_MAX // 2 for saga in self.sagas)
 
     def named_by(self, saga: Saga) -> tuple[UUID, ...]:
         """The ids that the saga's command has in `after`."""
@@ -168,7 +177,10 @@ def _puts(rng: random.Random, goods: tuple[Goods, ...], spread_s: float) -> tupl
 def _sagas(rng: random.Random, account: str, spread_s: float, others: list[Saga]) -> list[Saga]:
     """One account's; `others`: sagas of other accounts."""
     first = len(others)
-    sagas = [Saga(first, "credit", _uuid(rng), account, 0.0, size=rng.randint(1, 60))]
+    size = rng.randint(1, 60)
+    if rng.random() < RICH:
+        size = COINS_MAX + 1 - size
+    sagas = [Saga(first, "credit", _uuid(rng), account, 0.0, size=size)]
     for number in range(first + 1, first + rng.randint(2, SAGAS_MAX)):
         follows = rng.randrange(first, number) if rng.random() < 0.3 else None
         at = rng.uniform(0.0, 0.5 if follows is not None else spread_s)
@@ -195,7 +207,7 @@ def _saga(rng: random.Random, saga: Saga) -> Saga:
     if chance < 0.52:
         asked = rng.choice(("out", "out", "in", "credit", "bonus", "multiply"))
         return replace(saga, kind="guest", of=asked, size=2 if asked == "multiply" else rng.randint(1, 20))
-    meddled_with = rng.choice(("confirms", "gives up")) if rng.random() < 0.08 else None
+    meddled_with: Meddling | None = rng.choice(("confirms", "gives up")) if rng.random() < 0.08 else None
     item = rng.choice(("common", "scarce", "scarce", "sparse", "ordered", "ordered"))
     return replace(saga, of=item, size=rng.randint(1, 3 if item == "common" else 2), meddled_with=meddled_with)
 

@@ -35,8 +35,8 @@ class Run:
 def run(plan: Plan, traced: bool = False) -> Run:
     """One run in memory, judged."""
     users = MemoryAccounts(Limits(plan.pending_max, plan.joins_s))
-    orders = MemoryOrders(OrderLimits(plan.lasts_s))
-    promos = MemoryPromos(CODE_KEY, plan.lasts_s)
+    orders = MemoryOrders(OrderLimits(plan.lasts_s, waiting=plan.pending_max))
+    promos = MemoryPromos(CODE_KEY, plan.lasts_s, plan.pending_max)
     handlers: dict[Service, Any] = {"user_service": users, "order_service": orders, "promo_service": promos}
     nodes = {name: MemoryNode(name, each) for name, each in handlers.items()}
     watch = Watch({name: each.keeper for name, each in handlers.items()}, plan)
@@ -45,10 +45,8 @@ def run(plan: Plan, traced: bool = False) -> Run:
     watch.history = world.history
     try:
         history = complete(world.run())
-    except Violation as found:
-        return Run(world.history, [found], trace)
     except Exception as error:
-        return Run(world.history, [Violation("no exception", repr(error))], trace)
+        return Run(world.history, [*watch.found, Violation("no exception", repr(error))], trace)
     left = Left(
         {name: rows.entities(each.keeper) for name, each in handlers.items()},
         rows.orders(orders.orders.values()),
@@ -56,9 +54,10 @@ def run(plan: Plan, traced: bool = False) -> Run:
         [each for node in nodes.values() for each in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
         [event for node in nodes.values() for event in node.said],
-        watch.accepted,
+        watch.accepted(),
+        watch.waited(),
     )
-    return Run(history, judge(plan, history, left), trace, left)
+    return Run(history, [*watch.found, *judge(plan, history, left)], trace, left)
 
 
 def complete(work: Coroutine[Any, Any, Result]) -> Result:

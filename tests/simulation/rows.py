@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from contracts.base import Fact
-from contracts.roles import PromoEffect
 from messaging.entity_tables import EntityTables, cause_of, state_of
 from order_service.order import Order
 from promo_service.redemption import Redemption
@@ -110,7 +109,7 @@ class RedemptionRow:
 class Left:
     """What a run leaves. `entities`: of each service. `parked`: dead letters with their reasons. `twice`: messages that
     were handled again although the inbox knew them. `said`: the announcements of all that was committed, as far as the
-    services remember them. `accepted`: operations that were seen to be.
+    services remember them. `accepted` and `waited`: operations that were seen to be accepted, and to wait.
     """
 
     entities: Mapping[str, Entities]
@@ -120,6 +119,7 @@ class Left:
     twice: Sequence[str]
     said: Sequence[Event] = ()
     accepted: frozenset[UUID] = frozenset()
+    waited: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
 
     def rows(self) -> list[Any]:
         """All rows, in one order."""
@@ -203,7 +203,7 @@ def redemptions(kept: Iterable[Redemption]) -> list[RedemptionRow]:
             each.reason,
             each.added,
             each.effect.kind if each.effect else None,
-            cast(PromoEffect, each.effect).size if each.effect else None,
+            each.effect.size if each.effect else None,
             each.asks,
         )
         for each in kept

@@ -31,10 +31,11 @@ class Violation(Exception):
 
 
 class Watch:
-    """Looks at each entity after every commit of its service. Raises `Violation`."""
+    """Looks at each entity after every commit of its service. `found`: the first that is wrong; it looks no further."""
 
     def __init__(self, keepers: Mapping[str, MemoryKeeper], plan: Plan) -> None:
         self.history = History()
+        self.found: list[Violation] = []
         named = {saga.id: plan.named_by(saga) for saga in plan.sagas}
         self._within = {saga.id: timedelta(seconds=lasts_s(plan, saga)) for saga in plan.sagas}
         self._joins = timedelta(seconds=max(plan.joins_s, plan.lasts_s))
@@ -44,13 +45,26 @@ class Watch:
         }
         self._over: set[UUID] = set()
 
-    @property
     def accepted(self) -> frozenset[UUID]:
         """The operations on accounts that were seen to be accepted."""
         return frozenset(each for seen in self._entities["user_service"].seen.values() for each in seen.accepted)
 
+    def waited(self) -> dict[str, frozenset[UUID]]:
+        """The operations of each service that were seen to wait, in the log or outside."""
+        return {
+            service: frozenset(each for seen in entities.seen.values() for each in seen.waited)
+            for service, entities in self._entities.items()
+        }
+
     def committed(self, service: str, facts: Iterable[Fact], now: datetime) -> None:
         """The service has committed at this time of its clock."""
+        if not self.found:
+            try:
+                self._look(service, facts, now)
+            except Violation as found:
+                self.found.append(found)
+
+    def _look(self, service: str, facts: Iterable[Fact], now: datetime) -> None:
         entities = self._entities[service]
         if service == "user_service":
             self._over.update(each.order_id for each in facts if isinstance(each, OrderFailed | OrderCancelled))
@@ -111,7 +125,9 @@ class _Entities:
         seen.outside_for_a_reason(outside, self._keeper.past.get(key, {}), self._named)
         if found := oracle.wrong(state, [_seen(each) for each in log]):
             raise Violation(found[0], f"{key} with {state}: {found[1]} in {[_seen(each) for each in log]}")
-        return [*log, *outside]
+        pending = [*log, *outside]
+        seen.waited.update(cast(UUID, each.id) for each in pending if each.status in ("outside", "waiting"))
+        return pending
 
 
 class _Entity:
@@ -122,6 +138,7 @@ class _Entity:
         self.log: list[UUID] = []
         self.joined: set[UUID] = set()
         self.accepted: set[UUID] = set()
+        self.waited: set[UUID] = set()
 
     def conserved(self, state: int, lines: Sequence[Any]) -> None:
         """Each ledger line begins where the last one ended, and the state is where the last one ends."""
