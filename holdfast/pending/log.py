@@ -100,7 +100,7 @@ class Log(Generic[State]):
             head: Operation[Any] = self.operations[run.head]
             bounds = head.kind and head.kind.hull(hull.least, hull.greatest)
             ends = (*bounds, hull.least, hull.greatest) if bounds and head.is_revocable else bounds
-            reached = head.possible(hull[:2]) if hull.is_reached else ()
+            reached = head.possible((hull.least, hull.greatest)) if hull.is_reached else ()
             hull = Hull(min(ends), max(ends), {min(ends), max(ends)} <= set(reached)) if ends else None
         if not (hull and self._has_sums):
             return None
