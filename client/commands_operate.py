@@ -146,8 +146,9 @@ def replay_letters(
 def render_audit(console: Console, report: Report) -> None:
     """The report as people read it."""
     console.print(
-        f"{report.accounts} accounts, {report.operations} operations, {report.ledger_lines} ledger lines, "
-        f"{report.orders} orders, {report.redemptions} redemptions, {report.in_flight} in flight",
+        f"{report.accounts} accounts, {report.items} items, {report.codes} codes, {report.operations} operations, "
+        f"{report.ledger_lines} ledger lines, {report.orders} orders, {report.redemptions} redemptions, "
+        f"{report.in_flight} in flight",
         soft_wrap=True,
     )
     for finding in report.findings:
@@ -164,10 +165,14 @@ async def _status(client: Client, service: Service) -> StatusView | str:
 
 
 def _open(view: StatusView) -> tuple[str, str]:
-    """How many operations wait for others, and how much else has not ended: all figures that are no ages."""
+    """How many operations wait for others, and how many sagas have not ended: those of the service, or, where it has
+    none of its own, the reservations in flight that it keeps for others. Ages are left out.
+    """
     figures = {name: value for name, value in view.gauges.items() if not name.endswith("_seconds")}
     waiting = sum(value for name, value in figures.items() if name.startswith("operations_"))
-    return f"{waiting:.0f}", f"{sum(figures.values()) - waiting:.0f}"
+    reservations = figures.get("reservations_in_flight", 0.0)
+    sagas = [name for name in figures if not name.startswith("operations_") and name != "reservations_in_flight"]
+    return f"{waiting:.0f}", f"{sum(figures[name] for name in sagas) if sagas else reservations:.0f}"
 
 
 def _plain(seen: Seen, account: str) -> dict[str, object]:

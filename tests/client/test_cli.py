@@ -26,6 +26,8 @@ LOCAL_MISTAKES: list[tuple[list[str], str]] = [
     (["promo", "put", "X", "--bonus", "5", "--until", "9999-12-31T23:59:59-05:00"], "--until"),
     (["promo", "put", "X", "--bonus", "5", "--until", "9999-06-01T00:00:00Z"], "--until"),
     (["promo", "generate"], "--multiply, --bonus"),
+    (["promo", "put", "X", "--bonus", "5", "--scarce", "never"], "--scarce"),
+    (["catalog", "put", "book", "--price", "3", "--scarce", "never"], "--scarce"),
     (["promo", "generate", "--bonus", "-5"], "--bonus"),
     (["order", "show", "7"], "ORDER"),
     (["order", "place", "alice", "book", "--after", "7"], "--after"),
