@@ -1,10 +1,22 @@
-/* The choreography of holdfast: orders and promos on one account, over a broker that doubles, delays and reorders.
+/* The choreography of holdfast: orders and promos on accounts, goods and codes, over a broker that doubles, delays and
+ * reorders.
  *
  * One step is one transaction of one service, or one step of delivery. Time is a choice: any deadline may pass at any
  * moment. docs/model.md says which function each step stands for.
  *
- *   ORDERS, PROMOS   how many sagas of each kind
+ *   ORDERS, PROMOS   how many sagas of each kind; the orders come first in their numbering
+ *   COINS            of each account at the start
+ *   EXTERNAL         how many orders (the first ones) are fulfilled by a warehouse; the others take a piece of the stock
+ *   STOCK            pieces at the start
  *   TWO_DOUBLINGS    the second promo doubles too, else it is a bonus
+ *   CODES            the promos are redemptions of one code, of which there are so many uses, one an account; 0: no claim
+ *   IRREVOCABLE      a bit for each saga: its doubling or bonus has no deadline while it waits
+ *   OTHER            a bit for each saga: it is on a second account
+ *   NAMES            six bits for each saga, of which there are five at most: those that it names in `after`; the sixth
+ *                    bit: one that never comes
+ *   IN_TURN          redemptions reach the promo service in the order of their numbers
+ *   CIRCLES          what is asserted to have no circle: 2: all waits; 1: those in a log, without `after`; 0: nothing
+ *   NO_DEADLINES     no deadline passes, nobody cancels, and the warehouse answers: only settlement ends a wait
  *   DUPLICATES       how many deliveries may come again; 255: any number
  *   REDUCED          steps that nothing depends on are taken at once
  *   STEPS            outbox, relay and acknowledgement are steps of their own
@@ -20,8 +32,32 @@
 #ifndef PROMOS
 #define PROMOS 1
 #endif
+#ifndef COINS
+#define COINS 5
+#endif
+#ifndef EXTERNAL
+#define EXTERNAL 1
+#endif
+#ifndef STOCK
+#define STOCK 1
+#endif
 #ifndef TWO_DOUBLINGS
 #define TWO_DOUBLINGS 0
+#endif
+#ifndef CODES
+#define CODES 0
+#endif
+#ifndef IRREVOCABLE
+#define IRREVOCABLE (1 << ORDERS)
+#endif
+#ifndef OTHER
+#define OTHER 0
+#endif
+#ifndef NAMES
+#define NAMES 0
+#endif
+#ifndef CIRCLES
+#define CIRCLES 2
 #endif
 #ifndef DUPLICATES
 #define DUPLICATES 0
@@ -33,18 +69,37 @@
 #define BROKEN 0
 #endif
 
-/* Operations: 0 .. ORDERS - 1 are reservations, the others multiply or are a bonus. */
+/* Sagas, each with one operation on each entity that it claims: 0 .. ORDERS - 1 are orders, the others redemptions. */
 #define OPERATIONS   (ORDERS + PROMOS)
-#define COINS        5
 #define BONUS        2
-#define STOCK        1
+#define LIMIT        15  /* the most coins of an account */
 #define AMOUNT(op)   (op == 0 -> 3 : (op == 1 -> 4 : 2))
 #define IS_ORDER(op) (op < ORDERS)
 #define DOUBLES(op)  (op == ORDERS || (op == ORDERS + 1 && TWO_DOUBLINGS))
-/* The first order is fulfilled externally, the others take from one stock that is enough for one of them. */
-#define INSTANT(op)  (op > 0)
+#define INSTANT(op)  (op >= EXTERNAL)
+#define AFTER(op)    ((NAMES >> (6 * (op))) & 63)
+#define NEVER_COMES  32
 
-/* Messages, a bit for each kind; their identity is the operation and the kind, as their ids are derived from both. */
+/* Entities. The state of a code is the uses that are left: in total, and of one account. */
+#define ITEM          1
+#define CODE          2
+#define IS_ACCOUNT(e) (e == 0 || e == 4)
+#if OTHER
+#define ENTITIES      6
+#define ACCOUNT(op)   (((OTHER >> (op)) & 1) * 4)
+#define USE(op)       (3 + ((OTHER >> (op)) & 1) * 2)
+#else
+#if CODES
+#define ENTITIES      4
+#else
+#define ENTITIES      2
+#endif
+#define ACCOUNT(op)   0
+#define USE(op)       3
+#endif
+#define MINE(op)      STATE(ACCOUNT(op), op)
+
+/* Messages, a bit for each kind; their identity is the saga and the kind, as their ids are derived from both. */
 #define PLACED        1    /* to the user service */
 #define CLAIMED       1
 #define CONFIRMED     2
@@ -63,197 +118,66 @@
 /* What else happens to a saga. */
 #define CLIENT        512
 #define WAREHOUSE     1024
-#define OWN_CLOCK     2048 /* of the order service */
+#define OWN_CLOCK     2048 /* of the order service, or of the promo service */
 #define ACCOUNT_CLOCK 4096
 #define EVERYTHING    8191
-#define OF_PROMOS     (CLAIMED | PROMO_REFUSED | ANSWERED | REFUSED | CLIENT | ACCOUNT_CLOCK)
-
-/* What an operation is to the account. */
-#define NONE        0
-#define WAITING     1
-#define HELD        2   /* reserved, in flight */
-#define SPENT       3   /* captured */
-#define FREED       4   /* released */
-#define LAPSED      5   /* expired */
-#define TOO_FEW     6   /* refused for want of coins */
-#define WITHDRAWN   7   /* refused before it was answered: cancelled, failed or overdue; or a tombstone */
-#define DONE        8   /* multiplied or credited */
-#define IS_OPEN(op) (state[op] == WAITING || state[op] == HELD)
+#define OF_PROMOS     (CLAIMED | PROMO_REFUSED | ANSWERED | REFUSED | CLIENT | OWN_CLOCK | ACCOUNT_CLOCK)
 
 /* What an order or a redemption is to its own service. */
 #define UNKNOWN     0
-#define ASKED       1   /* an order that is placed, a redemption that is claimed */
-#define FULFILLING  2   /* coins reserved, an answer of the warehouse awaited */
-#define SURE        3   /* confirmed */
-#define COMPLETED   4   /* or redeemed */
-#define LOST        5   /* failed, or refused */
-#define CALLED_OFF  6   /* cancelled */
+#define CLAIMING    1   /* a redemption that has not all of its claims on the code */
+#define ASKED       2   /* an order that is placed, a redemption that is claimed */
+#define FULFILLING  3   /* coins reserved, a piece or an answer of the warehouse awaited */
+#define SURE        4   /* confirmed */
+#define COMPLETED   5   /* or redeemed */
+#define LOST        6   /* failed, or refused */
+#define CALLED_OFF  7   /* cancelled */
 
-/* The user service's database. */
-byte balance = COINS;
-byte log[OPERATIONS];
-byte length;
-byte state[OPERATIONS];
-byte added[OPERATIONS];
+#include "entity.pml"
+#include "delivery.pml"
 
 /* The order service's and the promo service's databases. */
 byte saga[OPERATIONS];
 bit  accepted[OPERATIONS];
-byte stock = STOCK;
 byte gained[OPERATIONS];
 
-/* Delivery: messages on their way, and the inboxes. */
-short flying[OPERATIONS];
-short noted[OPERATIONS];
-#ifdef STEPS
-short outbox[OPERATIONS];    /* rows that are not deleted */
-short published[OPERATIONS]; /* rows that the relay published and has not deleted */
-short unacked[OPERATIONS];   /* handled, and not acknowledged */
-byte crashes = CRASHES;
-#endif
-byte duplicates = DUPLICATES;
-
-/* The one-at-a-time program, and what was said. */
-byte serial = COINS;
 #if BROKEN == 7
 bit said_cancelled[OPERATIONS];
 #endif
 
-hidden short low;
-hidden short high;
-hidden byte at;
-hidden byte each;
-hidden byte open_ahead;
-hidden byte fresh;
+hidden byte who;
+hidden byte again;
+hidden byte count;
+hidden byte most;
 
-/* ---------------------------------------------------------------- delivery */
-
-#ifdef STEPS
-#define SEND(op, kind) outbox[op] = outbox[op] | kind
+/* One saga claims in the wrong order: its goods before its coins, or the code's total before its account's use. */
+#define GOODS_FIRST(op) (BROKEN == 10 && op == 1)
+#if BROKEN == 17
+#define FIRST_CLAIM(op) (op == OPERATIONS - 1 -> CODE : USE(op))
+#define LAST_CLAIM(op)  (op == OPERATIONS - 1 -> USE(op) : CODE)
 #else
-#define SEND(op, kind) flying[op] = flying[op] | kind
+#define FIRST_CLAIM(op) USE(op)
+#define LAST_CLAIM(op)  CODE
 #endif
 
-/* What its receiver has noted would be dropped; it is not sent again. */
-inline say(op, kind) {
+/* An answer is an event if it is an account's. The two others tell their services within the transaction. */
+inline tell(e, op, kind) {
 	if
-	:: (noted[op] & kind) == 0 -> SEND(op, kind)
+	:: IS_ACCOUNT(e) -> say(op, kind)
 	:: else -> skip
 	fi
-}
-
-/* The inbox: whether this message is new to its receiver. */
-inline note(op, kind) {
-	fresh = ((noted[op] & kind) == 0);
-#if !defined(FORGETFUL) && BROKEN != 2
-	noted[op] = noted[op] | kind
-#endif
 }
 
 /* ---------------------------------------------------------------- the user service */
 
-/* The serial program executes the operation that leaves the log; so much for its answer. */
-inline execute_serially(op) {
-	if
-	:: IS_ORDER(op) && (state[op] == SPENT || state[op] == FREED || state[op] == LAPSED) ->
-		assert(serial >= AMOUNT(op));
-		if
-		:: state[op] == SPENT -> serial = serial - AMOUNT(op)
-		:: else -> skip
-		fi
-	:: IS_ORDER(op) && state[op] == TOO_FEW -> assert(serial < AMOUNT(op))
-	:: !IS_ORDER(op) && state[op] == DONE && DOUBLES(op) ->
-		assert(added[op] == serial);
-		serial = serial * 2
-	:: !IS_ORDER(op) && state[op] == DONE && !DOUBLES(op) -> serial = serial + BONUS
-	:: else -> assert(state[op] == WITHDRAWN)
-	fi
-}
-
-inline fold() {
-	do
-	:: length > 0 && !IS_OPEN(log[0]) ->
-		each = log[0];
-		execute_serially(each);
-		if
-		:: state[each] == SPENT ->
-			assert(balance >= AMOUNT(each)); /* never negative */
-			balance = balance - AMOUNT(each)
-		:: state[each] == DONE -> balance = balance + added[each]
-		:: else -> skip
-		fi;
-		assert(balance == serial);
-		at = 1;
-		do
-		:: at < length -> log[at - 1] = log[at]; at++
-		:: else -> break
-		od;
-		length--;
-		log[length] = 0
-	:: else -> break
-	od
-}
-
-/* The answer of a waiting operation, if it is the same at both ends of the interval. */
-inline answer(op) {
-	if
-	:: IS_ORDER(op) && low >= AMOUNT(op) -> state[op] = HELD; say(op, RESERVED)
-	:: IS_ORDER(op) && high < AMOUNT(op) -> state[op] = TOO_FEW; say(op, REFUSED)
-#if BROKEN == 1
-	:: !IS_ORDER(op) && DOUBLES(op) ->
-#else
-	:: !IS_ORDER(op) && DOUBLES(op) && low == high ->
-#endif
-		assert(!open_ahead); /* never doubled while a reservation ahead is open */
-		state[op] = DONE; added[op] = low; say(op, ANSWERED)
-	:: !IS_ORDER(op) && !DOUBLES(op) -> state[op] = DONE; added[op] = BONUS; say(op, ANSWERED)
-	:: else -> skip
-	fi
-}
-
-inline span(op) {
-	if
-	:: state[op] == HELD -> low = low - AMOUNT(op)
-#if BROKEN != 4
-	:: state[op] == WAITING && IS_ORDER(op) -> low = 0
-#endif
-	:: state[op] == WAITING && !IS_ORDER(op) -> high = high * 2 /* a bonus never waits */
-	:: state[op] == SPENT -> low = low - AMOUNT(op); high = high - AMOUNT(op)
-	:: state[op] == DONE -> low = low + added[op]; high = high + added[op]
-	:: else -> skip
-	fi;
-	assert(low >= 0 && low <= high);
-	open_ahead = open_ahead || IS_OPEN(op)
-}
-
-/* Walk the log once, answer what can be answered, fold its finished front. */
-inline settle() {
-	low = balance;
-	high = balance;
-	open_ahead = 0;
-	at = 0;
-	do
-	:: at < length ->
-		each = log[at];
-		if
-		:: state[each] == WAITING -> answer(each)
-		:: else -> skip
-		fi;
-		span(each);
-		at++
-	:: else -> break
-	od;
-	fold()
-}
-
 inline say_again(op) {
 	if
-	:: state[op] == HELD -> say(op, RESERVED)
-	:: state[op] == SPENT -> say(op, CAPTURED)
-	:: state[op] == FREED -> say(op, RELEASED)
-	:: state[op] == LAPSED -> say(op, EXPIRED)
-	:: state[op] == TOO_FEW || state[op] == WITHDRAWN -> say(op, REFUSED)
-	:: state[op] == DONE -> say(op, ANSWERED)
+	:: MINE(op) == HELD -> say(op, RESERVED)
+	:: MINE(op) == SPENT -> say(op, CAPTURED)
+	:: MINE(op) == FREED -> say(op, RELEASED)
+	:: MINE(op) == LAPSED -> say(op, EXPIRED)
+	:: MINE(op) == TOO_FEW || MINE(op) == WITHDRAWN -> say(op, REFUSED)
+	:: MINE(op) == DONE -> say(op, ANSWERED)
 	:: else -> skip
 	fi
 }
@@ -263,62 +187,94 @@ inline arrive(op) {
 #if BROKEN == 2
 	:: true ->
 #else
-	:: state[op] == NONE ->
+	:: MINE(op) == NONE ->
 #endif
-		assert(state[op] == NONE); /* an operation has one place, so it takes effect once */
-		log[length] = op;
-		length++;
-		state[op] = WAITING;
-		settle()
+		assert(MINE(op) == NONE); /* an operation has one place, so it takes effect once */
+#if NAMES && BROKEN != 11
+		MINE(op) = OUTSIDE;
+		outside[outsiders] = op;
+		outsiders++
+#else
+		enter(ACCOUNT(op), op)
+#endif
 	:: else -> say_again(op)
 	fi
 }
 
 inline capture(op) {
-	assert(state[op] != NONE && state[op] != WAITING); /* else the message were parked */
+	assert(MINE(op) >= HELD); /* else the message were a dead letter */
 	if
 #if BROKEN == 3
-	:: state[op] == HELD || state[op] == LAPSED ->
+	:: MINE(op) == HELD || MINE(op) == LAPSED ->
 		if
-		:: state[op] == LAPSED -> balance = balance - AMOUNT(op); assert(balance == serial)
+		:: MINE(op) == LAPSED ->
+			value[ACCOUNT(op)] = value[ACCOUNT(op)] - AMOUNT(op);
+			assert(value[ACCOUNT(op)] == serial[ACCOUNT(op)])
 		:: else -> skip
 		fi;
 #else
-	:: state[op] == HELD ->
+	:: MINE(op) == HELD ->
 #endif
-		state[op] = SPENT;
-		say(op, CAPTURED);
-		settle()
+		MINE(op) = SPENT;
+		say(op, CAPTURED)
 	:: else -> say_again(op)
 	fi
+}
+
+inline withdraw(op) {
+	assert(MINE(op) != ACCEPTED); /* accepted is never refused */
+#if NAMES
+	if
+	:: MINE(op) == OUTSIDE -> leave_outside(op)
+	:: else -> skip
+	fi;
+#endif
+	MINE(op) = WITHDRAWN;
+	say(op, REFUSED)
 }
 
 /* order.failed, order.cancelled, promo.refused; before the operation itself they leave a tombstone. */
 inline release(op) {
 	if
-	:: state[op] == HELD -> state[op] = FREED; say(op, RELEASED); settle()
-	:: state[op] == WAITING -> state[op] = WITHDRAWN; say(op, REFUSED); settle()
-	:: state[op] == NONE -> state[op] = WITHDRAWN
+	:: MINE(op) == HELD -> MINE(op) = FREED; say(op, RELEASED)
+	:: MINE(op) == OUTSIDE || (MINE(op) == WAITING && REVOCABLE(op)) -> withdraw(op)
+	:: MINE(op) == NONE -> MINE(op) = WITHDRAWN
 	:: else -> skip
 	fi
 }
 
+#if BROKEN == 12
+#define IS_REVOCABLE(op) true
+#else
+#define IS_REVOCABLE(op) REVOCABLE(op)
+#endif
+#define HAS_DEADLINE(op) ((MINE(op) == OUTSIDE && BROKEN != 18) || MINE(op) == HELD || \
+	(WAITS(ACCOUNT(op), op) && IS_REVOCABLE(op)))
+
 inline pass_deadline(op) {
 	if
-	:: state[op] == HELD -> state[op] = LAPSED; say(op, EXPIRED)
-	:: else -> state[op] = WITHDRAWN; say(op, REFUSED)
-	fi;
-	settle()
+	:: MINE(op) == HELD -> MINE(op) = LAPSED; say(op, EXPIRED)
+	:: else -> withdraw(op)
+	fi
 }
 
 /* ---------------------------------------------------------------- the order service */
 
+inline place(op) {
+#if BROKEN == 10
+	if
+	:: GOODS_FIRST(op) -> saga[op] = CLAIMING; enter(ITEM, op)
+	:: else -> saga[op] = ASKED; say(op, PLACED)
+	fi
+#else
+	saga[op] = ASKED;
+	say(op, PLACED)
+#endif
+}
+
 inline fail(op) {
 #if BROKEN != 9
-	if
-	:: saga[op] == SURE && INSTANT(op) -> stock++
-	:: else -> skip
-	fi;
+	let_go(ITEM, op);
 #endif
 	saga[op] = LOST;
 	say(op, FAILED)
@@ -333,12 +289,12 @@ inline confirm(op) {
 	say(op, CONFIRMED)
 }
 
+/* The coins are reserved. A piece is claimed; `finish` goes on once that is answered, in the same transaction or later. */
 inline take_reserved(op) {
 	assert(saga[op] != UNKNOWN);
 	if
-	:: saga[op] == ASKED && INSTANT(op) && stock == 0 -> fail(op)
-	:: saga[op] == ASKED && INSTANT(op) && stock > 0 -> stock--; confirm(op)
-	:: saga[op] == ASKED && !INSTANT(op) && accepted[op] -> confirm(op)
+	:: saga[op] == ASKED && (GOODS_FIRST(op) || (!INSTANT(op) && accepted[op])) -> confirm(op)
+	:: saga[op] == ASKED && !GOODS_FIRST(op) && INSTANT(op) -> saga[op] = FULFILLING; enter(ITEM, op)
 	:: saga[op] == ASKED && !INSTANT(op) && !accepted[op] -> saga[op] = FULFILLING
 	:: saga[op] == LOST -> say(op, FAILED)
 	:: saga[op] == CALLED_OFF -> say(op, CANCELLED)
@@ -346,16 +302,35 @@ inline take_reserved(op) {
 	fi
 }
 
+inline go_on_with_order(op) {
+	if
+	:: saga[op] == FULFILLING && STATE(ITEM, op) == HELD -> confirm(op)
+	:: (saga[op] == FULFILLING || saga[op] == CLAIMING) && STATE(ITEM, op) == TOO_FEW -> fail(op)
+#if BROKEN == 10
+	:: saga[op] == CLAIMING && STATE(ITEM, op) == HELD -> saga[op] = ASKED; say(op, PLACED)
+#endif
+	:: else -> skip
+	fi
+}
+
 inline take_captured(op) {
 	assert(saga[op] == SURE || saga[op] == COMPLETED); /* after the capture nothing fails */
-	saga[op] = COMPLETED
+	saga[op] = COMPLETED;
+	keep(ITEM, op);
+	count = 0;
+	at = 0;
+	do
+	:: at < ORDERS -> count = count + (INSTANT(at) && saga[at] == COMPLETED -> 1 : 0); at++
+	:: else -> break
+	od;
+	assert(count <= STOCK) /* nothing is oversold */
 }
 
 /* coins.refused, coins.released, coins.expired */
 inline take_loss(op) {
 	assert(saga[op] != COMPLETED);
 	if
-	:: saga[op] == ASKED || saga[op] == FULFILLING || saga[op] == SURE -> fail(op)
+	:: saga[op] >= ASKED && saga[op] <= SURE -> fail(op)
 	:: else -> skip
 	fi
 }
@@ -370,15 +345,72 @@ inline cancel(op) {
 #else
 	saga[op] = CALLED_OFF;
 #endif
+	let_go(ITEM, op);
 	say(op, CANCELLED)
 }
 
 /* ---------------------------------------------------------------- the promo service */
 
+inline redeem(op) {
+#if CODES
+	saga[op] = CLAIMING;
+	enter(FIRST_CLAIM(op), op)
+#else
+	saga[op] = ASKED;
+	say(op, CLAIMED)
+#endif
+}
+
+inline refuse_promo(op) {
+#if CODES
+	let_go(USE(op), op);
+	let_go(CODE, op);
+	again = 1;
+#endif
+	saga[op] = LOST;
+	say(op, PROMO_REFUSED)
+}
+
+/* First the account's use of the code, then one of the total, then the account's balance. */
+inline go_on_with_promo(op) {
+#if CODES
+	if
+	:: saga[op] == CLAIMING && STATE(FIRST_CLAIM(op), op) == HELD && STATE(LAST_CLAIM(op), op) == NONE ->
+		enter(LAST_CLAIM(op), op);
+		again = 1
+	:: saga[op] == CLAIMING && STATE(FIRST_CLAIM(op), op) == HELD && STATE(LAST_CLAIM(op), op) == HELD ->
+		saga[op] = ASKED;
+		say(op, CLAIMED)
+	:: saga[op] == CLAIMING && (STATE(FIRST_CLAIM(op), op) == TOO_FEW || STATE(LAST_CLAIM(op), op) == TOO_FEW) ->
+		refuse_promo(op)
+	:: else -> skip
+	fi
+#else
+	skip
+#endif
+}
+
 inline take_answer(op) {
 	assert(saga[op] == ASKED || saga[op] == COMPLETED);
 	if
-	:: saga[op] == ASKED -> saga[op] = COMPLETED; gained[op] = added[op]
+	:: saga[op] == ASKED ->
+		saga[op] = COMPLETED;
+		gained[op] = added[op];
+#if CODES
+		keep(USE(op), op);
+		keep(CODE, op);
+		count = 0;
+		most = 0;
+		at = ORDERS;
+		do
+		:: at < OPERATIONS ->
+			count = count + (saga[at] == COMPLETED -> 1 : 0);
+			most = most + (saga[at] == COMPLETED && ACCOUNT(at) == ACCOUNT(op) -> 1 : 0);
+			at++
+		:: else -> break
+		od;
+		assert(count <= CODES && most <= 1) /* no use is taken twice */
+#endif
 	:: else -> skip
 	fi
 }
@@ -386,7 +418,7 @@ inline take_answer(op) {
 inline give_back(op) {
 	assert(saga[op] != COMPLETED);
 	if
-	:: saga[op] == ASKED -> saga[op] = LOST; say(op, PROMO_REFUSED)
+	:: saga[op] == ASKED -> refuse_promo(op)
 	:: else -> skip
 	fi
 }
@@ -396,14 +428,14 @@ inline give_back(op) {
 /* With REDUCED, a message that can have no effect any more is off the way at once, and one that is the only thing that
  * can still happen to its saga, and concerns nothing else, is there at once. */
 inline reduce(op) {
-#ifdef REDUCED
 	if
 	:: IS_ORDER(op) && (saga[op] == LOST || saga[op] == CALLED_OFF) ->
 		flying[op] = flying[op] & ~(RESERVED | REFUSED | RELEASED | EXPIRED)
-	:: IS_ORDER(op) && (flying[op] & CAPTURED) ->
+	:: IS_ORDER(op) && !INSTANT(op) && (flying[op] & CAPTURED) ->
 		flying[op] = flying[op] & ~CAPTURED;
 		noted[op] = noted[op] | CAPTURED;
 		take_captured(op)
+#if !CODES
 	:: !IS_ORDER(op) && (flying[op] & ANSWERED) ->
 		flying[op] = flying[op] & ~ANSWERED;
 		noted[op] = noted[op] | ANSWERED;
@@ -412,53 +444,56 @@ inline reduce(op) {
 		flying[op] = flying[op] & ~REFUSED;
 		noted[op] = noted[op] | REFUSED;
 		give_back(op)
+#endif
 	:: else -> skip
 	fi;
 	if
-	:: state[op] > HELD -> flying[op] = flying[op] & ~(FAILED | CANCELLED)
+	:: MINE(op) > HELD -> flying[op] = flying[op] & ~(FAILED | CANCELLED)
 	:: else -> skip
 	fi
-#else
-	skip
-#endif
 }
 
-/* Whatever one transaction said may concern any saga: settling one answers others. */
-inline reduce_all() {
-#ifdef REDUCED
-	each = 0;
+/* The rest of every transaction: let join, answer and fold, and let the sagas go on whose claims are answered, until
+ * nothing more comes of it. */
+inline finish() {
 	do
-	:: each < OPERATIONS -> reduce(each); each++
+	:: again = 0;
+#if NAMES
+		join();
+#endif
+		entity = 0;
+		do
+		:: entity < ENTITIES -> settle(entity); entity++
+		:: else -> break
+		od;
+		who = 0;
+		do
+		:: who < ORDERS -> go_on_with_order(who); who++
+		:: who >= ORDERS && who < OPERATIONS -> go_on_with_promo(who); who++
+		:: else -> break
+		od;
+		if
+		:: again -> skip
+		:: else -> break
+		fi
+	od;
+#ifdef REDUCED
+	who = 0;
+	do
+	:: who < OPERATIONS -> reduce(who); who++
 	:: else -> break
 	od;
 #endif
-	skip
+	find_circles()
 }
 
-#define HAS(kind) (flying[op] & kinds & kind)
+#define STEP(kind, enabled, work) :: d_step { (kinds & kind) && (enabled) -> work }
 
-#ifdef STEPS
-#define LEAVE(kind) flying[op] = flying[op] & ~(kind); unacked[op] = unacked[op] | (crashes > 0 -> kind : 0)
+#ifdef IN_TURN
+#define MAY_COME(op) (saga[op] == UNKNOWN && (op == ORDERS || saga[op - 1] != UNKNOWN))
 #else
-#define LEAVE(kind) flying[op] = flying[op] & ~(kind)
+#define MAY_COME(op) (saga[op] == UNKNOWN)
 #endif
-
-#define HANDLE(kind, work) note(op, kind); if :: fresh -> work :: else -> skip fi; reduce_all()
-
-#if DUPLICATES == 255
-#define TAKE(kind, work) \
-	:: d_step { HAS(kind) -> LEAVE(kind); HANDLE(kind, work) } \
-	:: d_step { HAS(kind) -> HANDLE(kind, work) }
-#elif DUPLICATES > 0
-#define TAKE(kind, work) \
-	:: d_step { HAS(kind) -> LEAVE(kind); HANDLE(kind, work) } \
-	:: d_step { HAS(kind) && duplicates > 0 -> duplicates--; HANDLE(kind, work) }
-#else
-#define TAKE(kind, work) \
-	:: d_step { HAS(kind) -> LEAVE(kind); HANDLE(kind, work) }
-#endif
-
-#define STEP(kind, possible, work) :: d_step { (kinds & kind) && (possible) -> work; reduce_all() }
 
 /* Client and warehouse may be silent for ever, once the order is placed. */
 #ifdef FAIR
@@ -467,140 +502,107 @@ inline reduce_all() {
 #define MAY_IDLE
 #endif
 
-/* The row is deleted, and its publish fails. */
-#if BROKEN == 6
-#define MAY_LOSE :: d_step { flying[op] & kinds -> flying[op] = flying[op] & ~kinds }
-#else
-#define MAY_LOSE
-#endif
-
 /* What can happen to an order, as far as `kinds` says: its messages come in any order, the client and the warehouse
  * say what they like as often as it has an effect, and deadlines pass on two clocks that know nothing of each other. */
 proctype order(byte op; short kinds) {
 end:	do
-	TAKE(PLACED, arrive(op))
-	TAKE(CONFIRMED, capture(op))
-	TAKE(FAILED, release(op))
-	TAKE(CANCELLED, release(op))
-	TAKE(RESERVED, take_reserved(op))
-	TAKE(REFUSED, take_loss(op))
-	TAKE(CAPTURED, take_captured(op))
-	TAKE(RELEASED, take_loss(op))
-	TAKE(EXPIRED, take_loss(op))
-	STEP(CLIENT, saga[op] == UNKNOWN, saga[op] = ASKED; say(op, PLACED))
-	STEP(CLIENT, saga[op] <= FULFILLING, cancel(op))
-	STEP(WAREHOUSE, saga[op] == ASKED && !INSTANT(op) && !accepted[op], accepted[op] = 1)
-	STEP(WAREHOUSE, saga[op] == FULFILLING, confirm(op))
-	STEP(WAREHOUSE, (saga[op] == ASKED || saga[op] == FULFILLING) && !INSTANT(op), fail(op))
+	:: atomic {
+		if
+		TAKE(PLACED, arrive(op))
+		TAKE(CONFIRMED, capture(op))
+		TAKE(FAILED, release(op))
+		TAKE(CANCELLED, release(op))
+		TAKE(RESERVED, take_reserved(op))
+		TAKE(REFUSED, take_loss(op))
+		TAKE(CAPTURED, take_captured(op))
+		TAKE(RELEASED, take_loss(op))
+		TAKE(EXPIRED, take_loss(op))
+		STEP(CLIENT, saga[op] == UNKNOWN, place(op))
+		STEP(WAREHOUSE, saga[op] == ASKED && !INSTANT(op) && !accepted[op], accepted[op] = 1)
+		STEP(WAREHOUSE, saga[op] == FULFILLING && !INSTANT(op), confirm(op))
+		STEP(WAREHOUSE, (saga[op] == ASKED || saga[op] == FULFILLING) && !INSTANT(op), fail(op))
+#ifndef NO_DEADLINES
+		STEP(CLIENT, saga[op] <= FULFILLING, cancel(op))
 #if BROKEN != 5
-	STEP(OWN_CLOCK, saga[op] == ASKED || saga[op] == FULFILLING, fail(op))
-	STEP(ACCOUNT_CLOCK, IS_OPEN(op), pass_deadline(op))
+		STEP(OWN_CLOCK, saga[op] >= CLAIMING && saga[op] <= FULFILLING, fail(op))
+		STEP(ACCOUNT_CLOCK, HAS_DEADLINE(op), pass_deadline(op))
 #endif
-	MAY_IDLE
-	MAY_LOSE
+#endif
+		MAY_IDLE
+		MAY_LOSE
+		fi;
+		d_step { finish() }
+	}
 	od
 }
 
-/* What can happen to a redemption. Its code may be used up, or no longer valid. */
+#if BROKEN == 15
+#define MAY_GIVE_BACK(op) (saga[op] == CLAIMING || saga[op] == ASKED)
+#else
+#define MAY_GIVE_BACK(op) (saga[op] == CLAIMING)
+#endif
+
+/* What can happen to a redemption. Its code may not be valid. */
 proctype redemption(byte op; short kinds) {
 end:	do
-	TAKE(CLAIMED, arrive(op))
-	TAKE(PROMO_REFUSED, release(op))
-	TAKE(ANSWERED, take_answer(op))
-	TAKE(REFUSED, give_back(op))
-	STEP(CLIENT, saga[op] == UNKNOWN, saga[op] = ASKED; say(op, CLAIMED))
-	STEP(CLIENT, saga[op] == UNKNOWN, saga[op] = LOST; say(op, PROMO_REFUSED))
-	STEP(ACCOUNT_CLOCK, IS_OPEN(op), pass_deadline(op))
-	MAY_LOSE
+	:: atomic {
+		if
+		TAKE(CLAIMED, arrive(op))
+		TAKE(PROMO_REFUSED, release(op))
+		TAKE(ANSWERED, take_answer(op))
+		TAKE(REFUSED, give_back(op))
+		STEP(CLIENT, MAY_COME(op), redeem(op))
+		STEP(CLIENT, MAY_COME(op), refuse_promo(op))
+#ifndef NO_DEADLINES
+		STEP(OWN_CLOCK, MAY_GIVE_BACK(op), refuse_promo(op))
+		STEP(ACCOUNT_CLOCK, HAS_DEADLINE(op), pass_deadline(op))
+#endif
+		MAY_LOSE
+		fi;
+		d_step { finish() }
+	}
 	od
 }
 
-#ifdef STEPS
-#define RELAY(kind) \
-	:: d_step { outbox[op] & kind & ~published[op] -> \
-		published[op] = published[op] | kind; \
-		flying[op] = flying[op] | kind } \
-	:: d_step { outbox[op] & published[op] & kind -> \
-		outbox[op] = outbox[op] & ~kind; \
-		published[op] = published[op] & ~kind } \
-	:: d_step { unacked[op] & kind -> unacked[op] = unacked[op] & ~kind }
+#define ENDED(op) (op >= OPERATIONS || (saga[op] >= COMPLETED && MINE(op) > HELD))
 
-/* Publishes the rows of a saga, deletes them once they are confirmed, and acknowledges what was handled. */
-proctype delivery(byte op) {
-end:	do
-	RELAY(PLACED)
-	RELAY(CONFIRMED)
-	RELAY(FAILED)
-	RELAY(CANCELLED)
-	RELAY(RESERVED)
-	RELAY(REFUSED)
-	RELAY(CAPTURED)
-	RELAY(RELEASED)
-	RELAY(EXPIRED)
-	od
-}
-
-inline crash(says, hears, first, last) {
-	each = first;
+/* All is over: every saga has ended, the services agree how, and coins, goods and uses are where they belong. */
+inline judge() {
+	entity = 0;
 	do
-	:: each < last ->
-		published[each] = published[each] & ~(says);
-		flying[each] = flying[each] | (unacked[each] & hears);
-		unacked[each] = unacked[each] & ~(hears);
-		each++
-	:: else -> break
-	od;
-	crashes--;
-	if
-	:: crashes == 0 -> /* nothing comes again from here on */
-		each = 0;
+	:: entity < ENTITIES ->
+		most = (IS_ACCOUNT(entity) -> COINS : (entity == ITEM -> STOCK : (entity == CODE -> CODES : 1)));
+		at = 0;
 		do
-		:: each < OPERATIONS -> unacked[each] = 0; each++
+		:: at < OPERATIONS ->
+			assert(ENDED(at)); /* every saga ends */
+			assert((saga[at] == COMPLETED) == (MINE(at) == SPENT || MINE(at) == DONE)); /* and as all agree */
+#if BROKEN == 7
+			assert(!said_cancelled[at] || saga[at] == CALLED_OFF); /* what was called off stays so */
+#endif
+			assert(flying[at] == 0);
+			if
+			:: saga[at] != COMPLETED -> skip
+			:: saga[at] == COMPLETED && entity == ACCOUNT(at) && IS_ORDER(at) -> most = most - AMOUNT(at)
+			:: saga[at] == COMPLETED && entity == ACCOUNT(at) && !IS_ORDER(at) -> most = most + gained[at]
+			:: saga[at] == COMPLETED && entity == ITEM && IS_ORDER(at) -> most = most - (INSTANT(at) -> 1 : 0)
+			:: saga[at] == COMPLETED && entity == CODE && !IS_ORDER(at) -> most--
+			:: saga[at] == COMPLETED && entity == USE(at) && !IS_ORDER(at) -> most--
+			:: else -> skip
+			fi;
+			at++
 		:: else -> break
 		od;
-		skip
-	:: else -> skip
-	fi
-}
-
-/* What was not committed is lost without a trace; what is not deleted is published again, what is not acknowledged
- * comes again. A crash that finds neither changes nothing. */
-proctype crashing() {
-end:	do
-	:: d_step { crashes > 0 -> crash(TO_OTHERS, TO_USER, 0, OPERATIONS) }
-	:: d_step { crashes > 0 -> crash(TO_USER, TO_OTHERS, 0, ORDERS) }
-	:: d_step { crashes > 0 -> crash(TO_USER, TO_OTHERS, ORDERS, OPERATIONS) }
-	od
-}
-#endif
-
-#define ENDED(op) (op >= OPERATIONS || (saga[op] >= COMPLETED && state[op] > HELD))
-
-/* All is over: every saga has ended, the services agree how, and coins and goods are where they belong. */
-inline judge() {
-	low = COINS;
-	high = STOCK;
-	at = 0;
-	do
-	:: at < OPERATIONS ->
-		assert(ENDED(at)); /* every saga ends */
-		assert((saga[at] == COMPLETED) == (state[at] == SPENT || state[at] == DONE)); /* and as all agree */
-#if BROKEN == 7
-		assert(!said_cancelled[at] || saga[at] == CALLED_OFF); /* what was called off stays so */
-#endif
-		assert(flying[at] == 0);
-		if
-		:: IS_ORDER(at) && saga[at] == COMPLETED -> low = low - AMOUNT(at); high = high - (INSTANT(at) -> 1 : 0)
-		:: !IS_ORDER(at) -> low = low + gained[at]
-		:: else -> skip
-		fi;
-		at++
+		assert(length[entity] == 0); /* nothing waits, nothing is in flight */
+		assert(value[entity] == serial[entity]);
+		assert(value[entity] == most); /* what there was, less what completed sagas took, plus what they gave */
+		entity++
 	:: else -> break
-	od;
-	assert(length == 0);
-	assert(balance == serial);
-	assert(balance == low); /* coins: those of the start, less what orders cost, plus what promos gave */
-	assert(stock == high)
+	od
+#if NAMES
+	;
+	assert(outsiders == 0)
+#endif
 }
 
 #ifdef FAIR
@@ -615,6 +617,14 @@ init {
 	byte op;
 	short kinds;
 	atomic {
+		do
+		:: op < ENTITIES ->
+			value[op] = (IS_ACCOUNT(op) -> COINS : (op == ITEM -> STOCK : (op == CODE -> CODES : 1)));
+			serial[op] = value[op];
+			op++
+		:: else -> break
+		od;
+		op = 0;
 		do
 		:: op < OPERATIONS ->
 			kinds = KINDS_FIRST;
@@ -646,5 +656,10 @@ init {
 }
 
 #ifdef FAIR
-ltl every_saga_ends { <> (length == 0 && ENDED(0) && ENDED(1) && ENDED(2) && ENDED(3) && ENDED(4)) }
+#if CODES
+#define SETTLED (length[0] + length[1] + length[2] + length[3] == 0)
+#else
+#define SETTLED (length[0] + length[1] == 0)
+#endif
+ltl every_saga_ends { <> (SETTLED && ENDED(0) && ENDED(1) && ENDED(2) && ENDED(3) && ENDED(4)) }
 #endif
