@@ -31,6 +31,7 @@ from client.session import (
     run,
     table,
 )
+from client.waiting import order_ended
 from contracts.queries import ItemView, OrderView
 
 order = typer.Typer(no_args_is_help=True, help="Place, cancel and look at orders.")
@@ -60,11 +61,7 @@ def place(
                 account, item, quantity, deadline_s=deadline, order_id=own_id, after=after or None
             )
             await handled(client, sent, timeout)
-            known, waits_for = await order_progress(client.ask, sent.id, timeout)
-            if wait and known and waits_for and not as_json:
-                _print(known, False, waits_for)
-            view = await _order(client, sent.id, timeout) if wait or known is None else known
-        _print(view, as_json, None if wait else waits_for)
+            view = await _follow(client, sent.id, timeout, timeout if wait else None, as_json)
         if view.state in ("failed", "cancelled"):
             raise Failed(f"order {view.order_id} {view.state}: {view.reason or 'cancelled'}", REFUSED)
         if wait and view.state != "completed":
@@ -101,12 +98,11 @@ def cancel(
 
 @order.command()
 def show(order_id: OrderArgument, wait: Wait = False, timeout: Timeout = 10.0, as_json: Json = False) -> None:
-    """Show an order; with --wait, once it has ended."""
+    """Show an order, and what it waits for if it waits; with --wait, once it has ended."""
 
     async def work() -> None:
         async with connected() as client:
-            view = await _order(client, order_id, timeout if wait else None)
-        _print(view, as_json)
+            view = await _follow(client, order_id, 0.0, timeout if wait else None, as_json)
         if wait and view.state not in ("completed", "failed", "cancelled"):
             raise Failed(f"order {order_id} is still {view.state} after {timeout:g} s", UNREACHABLE)
 
@@ -206,6 +202,21 @@ async def _fulfil(order_id: UUID, reason: str | None, wait_s: float) -> None:
     _print(view, False)
     if view.state != ("completed" if reason is None else "failed"):
         raise Failed(f"order {order_id} is {view.state}: {view.reason or 'the answer came too late'}", REFUSED)
+
+
+async def _follow(client: Client, order_id: UUID, told_s: float, wait_s: float | None, as_json: bool) -> OrderView:
+    """Print the order, and what it waits for as soon as that is known, for which it is looked at for `told_s` seconds;
+    with `wait_s`, also how it has ended when so many seconds are over.
+    """
+    view, waits_for = await order_progress(client.ask, order_id, told_s)
+    if view is None:
+        raise Failed(f"order {order_id} is unknown", REFUSED)
+    if wait_s is not None and not order_ended(view):
+        if waits_for and not as_json:
+            _print(view, as_json, waits_for)
+        view, waits_for = await _order(client, order_id, wait_s), None
+    _print(view, as_json, waits_for)
+    return view
 
 
 async def _order(client: Client, order_id: UUID, wait_s: float | None) -> OrderView:

@@ -33,6 +33,7 @@ from client.session import (
     run,
 )
 from client.timeline import effect
+from client.waiting import redemption_ended
 from contracts.base import Scarce
 from contracts.commands import Moment
 from contracts.queries import PromoView, RedemptionView
@@ -106,11 +107,7 @@ def redeem(
                 account, code, wait_s=wait_at_most, redemption_id=own_id, after=after or None
             )
             await handled(client, sent, timeout)
-            known, waits_for = await redemption_progress(client.ask, sent.id, timeout)
-            if wait and known and waits_for and not as_json:
-                _print(known, False, waits_for)
-            view = await _redemption(client, sent.id, timeout) if wait or known is None else known
-        _print(view, as_json, None if wait else waits_for)
+            view = await _follow(client, sent.id, timeout, timeout if wait else None, as_json)
         if view.state == "refused":
             raise Failed(f"redemption {view.redemption_id} refused: {view.reason}", REFUSED)
         if wait and view.state != "redeemed":
@@ -127,7 +124,7 @@ def show(
     timeout: Timeout = 10.0,
     as_json: Json = False,
 ) -> None:
-    """Show a code (as an operator), or a redemption; with --wait, once the redemption has ended."""
+    """Show a code (as an operator) or a redemption, and what waits; with --wait, once the redemption has ended."""
 
     async def work() -> None:
         redemption_id = _uuid(which)
@@ -138,8 +135,7 @@ def show(
                     raise Failed(f"promo code {which!r} is unknown", REFUSED)
                 emit(promo, as_json, lambda console: render_promo(console, which, promo, datetime.now(UTC)))
                 return
-            view = await _redemption(client, redemption_id, timeout if wait else None)
-        _print(view, as_json)
+            view = await _follow(client, redemption_id, 0.0, timeout if wait else None, as_json)
         if wait and view.state in ("waiting", "claimed"):
             raise Failed(f"redemption {which} still waits after {timeout:g} s", UNREACHABLE)
 
@@ -166,19 +162,29 @@ async def _put(
     typer.echo(f"promo {code}: {effect(given)}")
 
 
-async def _redemption(client: Client, redemption_id: UUID, wait_s: float | None) -> RedemptionView:
-    """The redemption, once it has ended or `wait_s` seconds are over."""
-    view: RedemptionView | None
-    try:
-        if wait_s is None:
-            view = await client.ask.redemption(redemption_id)
-        else:
-            view = await client.wait_for_redemption(redemption_id, wait_s)
-    except StillOpen as error:
-        view = error.view if isinstance(error.view, RedemptionView) else None
+async def _follow(
+    client: Client, redemption_id: UUID, told_s: float, wait_s: float | None, as_json: bool
+) -> RedemptionView:
+    """Print the redemption, and what it waits for as soon as that is known, for which it is looked at for `told_s`
+    seconds; with `wait_s`, also how it has ended when so many seconds are over.
+    """
+    view, waits_for = await redemption_progress(client.ask, redemption_id, told_s)
     if view is None:
         raise Failed(f"redemption {redemption_id} is unknown", REFUSED)
+    if wait_s is not None and not redemption_ended(view):
+        if waits_for and not as_json:
+            _print(view, as_json, waits_for)
+        view, waits_for = await _ended(client, view, wait_s), None
+    _print(view, as_json, waits_for)
     return view
+
+
+async def _ended(client: Client, view: RedemptionView, wait_s: float) -> RedemptionView:
+    """The redemption, once it has ended or `wait_s` seconds are over."""
+    try:
+        return await client.wait_for_redemption(view.redemption_id, wait_s)
+    except StillOpen as error:
+        return error.view if isinstance(error.view, RedemptionView) else view
 
 
 def _print(view: RedemptionView, as_json: bool, waits_for: str | None = None) -> None:
