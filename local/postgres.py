@@ -25,7 +25,7 @@ from provision.secrets import database_password, database_url, free_port, read, 
 
 ADMIN_URL = "HOLDFAST_POSTGRES_ADMIN_URL"
 START_S_MAX = 60
-CONNECTIONS_MAX = 300
+CONNECTIONS_MAX = 400
 
 T = TypeVar("T")
 

@@ -25,7 +25,7 @@ SERVICE_CONNECTIONS_MAX = 60
 """A replica holds seven at most. Two that are replaced while a broken network leaves all they had half open: 56."""
 OTHERS_CONNECTIONS_MAX = 10
 """An owner's migrations and the auditor's audits take one each. All roles together leave room for the administrator in
-a cluster that takes 300, as ours do.
+a cluster that takes 400, as ours do.
 """
 _ITERATIONS = 4096
 _LARGE_OBJECTS = "pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid), pg_catalog.lo_from_bytea(oid, bytea)"

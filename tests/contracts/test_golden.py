@@ -16,7 +16,7 @@ from messaging.message import Message, Origin, decode
 from tests.contracts.golden import BATCH_BODY, GOLDEN, LINES
 
 SCHEMAS = schemas()
-each_message = pytest.mark.parametrize("sent", map(json.loads, LINES), ids=lambda sent: sent["type"])
+each_message = pytest.mark.parametrize("sent", [json.loads(line) for line in LINES], ids=lambda sent: sent["type"])
 
 
 def messages_in(body: bytes, content_type: str, fact: type[Fact]) -> list[Message]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts import topology
+from contracts.services import PARTICIPANTS
 from provision import broker, secrets
 from provision.permissions import CLIENT_TAG, of_all
 
@@ -21,7 +22,6 @@ def by_name(kind: str) -> dict[str, dict[str, Any]]:
 
 
 def test_the_standard_library_side_knows_the_same_names() -> None:
-    assert secrets.SERVICES == topology.SERVICES
     assert secrets.VHOST == topology.VHOST
     assert set(secrets.BROKER_USERS) == {"admin", *of_all()}
 
@@ -29,7 +29,7 @@ def test_the_standard_library_side_knows_the_same_names() -> None:
 def test_every_exchange_is_a_durable_topic_exchange() -> None:
     exchanges = by_name("exchanges")
     assert set(exchanges) == {
-        *("commands", "user", "order", "promo"),
+        *("commands", *(each.exchange for each in PARTICIPANTS)),
         *("dead", "replay", "queries", "replies", "unrouted"),
     }
     assert all(row["type"] == "topic" and row["durable"] for row in exchanges.values())

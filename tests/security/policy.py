@@ -6,9 +6,15 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-SERVICES = ("user_service", "order_service", "promo_service")
+from contracts.services import PARTICIPANTS, SERVICES
+
 OWNERS = tuple(f"{name}_owner" for name in SERVICES)
-PAGE = Path(__file__).parents[2] / "docs/security.md"
+EXCHANGES = {each.service: each.exchange for each in PARTICIPANTS}
+PAGES = [
+    Path(__file__).parents[2] / "docs/security.md",
+    *(each.folder / "README.md" for each in PARTICIPANTS if each.words),
+]
+"""What services with words of their own add to the tables stands in their folders."""
 BROKER, DATABASES = "## The broker's policy", "## The databases' policy"
 
 
@@ -48,10 +54,12 @@ class Policy:
 
 
 def read(heading: str, clients: tuple[str, ...] = ("client",)) -> Policy:
-    """The table below this heading, with "services", "owners" and "clients" written out."""
+    """The tables below this heading, with "services", "owners" and "clients" written out."""
     groups = {"services": SERVICES, "owners": OWNERS, "clients": clients}
-    text = PAGE.read_text().partition(heading)[2].partition("\n## ")[0]
-    lines = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    lines: list[str] = []
+    for page in PAGES:
+        text = page.read_text().partition(heading)[2].partition("\n## ")[0]
+        lines += [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert lines, heading
     return Policy(tuple(_row(line, groups) for line in lines))
 
@@ -78,7 +86,11 @@ def _within(row: Row, detail: str | None, own: str) -> bool:
 
 
 def _matches(pattern: str, text: str, own: str) -> bool:
+    exchanges = [EXCHANGES[own]] if own in EXCHANGES else EXCHANGES.values()
     wanted = re.escape(pattern.replace("<self>", own))
+    wanted = wanted.replace("<service>", f"(?:{'|'.join(SERVICES)})").replace(
+        "<exchange>", f"(?:{'|'.join(exchanges)})"
+    )
     for token, meaning in ((r"\[", "(?:"), (r"\]", ")?"), ("<n>", "[0-9]+"), (r"\*", ".*")):
         wanted = wanted.replace(token, meaning)
     return re.fullmatch(wanted, text, re.DOTALL) is not None
