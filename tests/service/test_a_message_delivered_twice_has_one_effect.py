@@ -20,6 +20,7 @@ from contracts.events import (
 )
 from contracts.roles import Multiply
 from local.site import Site
+from tests.service.facts import reserved
 from tests.service.probe import Probe
 from tests.service.sites import kept_as, rows, value
 
@@ -83,11 +84,9 @@ async def test_an_order_takes_its_goods_once(site: Site, probe: Probe) -> None:
     item, order_id = f"item-{uuid4()}", uuid4()
     await probe.send(PutItem(item=item, price=5, stock=3))
     place = PlaceOrder(order_id=order_id, account_id="buyer", item=item)
-    reserved = CoinsReserved.model_validate(
-        {"account_id": "buyer", "operation_id": order_id, "amount": 5, "deadline": "2100-01-01T00:00:00Z"}
-    )
+    taken = reserved("buyer", order_id)
     captured = CoinsCaptured(account_id="buyer", operation_id=order_id, asked_by="order", amount=5)
-    for step, answer in ((place, OrderPlaced), (reserved, OrderConfirmed), (captured, OrderCompleted)):
+    for step, answer in ((place, OrderPlaced), (taken, OrderConfirmed), (captured, OrderCompleted)):
         await probe.send(step, id=(same := uuid4()))
         await probe.send(step, id=same)
         await probe.send(step)

@@ -18,7 +18,7 @@ from contracts.events import (
     CoinsRefused,
     CoinsReserved,
     FulfilmentRequested,
-    OperationWaiting,
+    OperationAccepted,
     OrderCompleted,
     OrderConfirmed,
     OrderFailed,
@@ -130,7 +130,7 @@ async def test_an_effect_that_rightly_waits_is_asked_for_seldom_and_waits_on(sit
         await probe.hear(FulfilmentRequested, order_id)
         await probe.send(PutPromo(code=code, effect=Multiply(factor=2)))
         await probe.send(RedeemPromo(redemption_id=redemption_id, account_id=account, code=code))
-        await probe.hear(OperationWaiting, redemption_id, times=3)
+        await probe.hear(OperationAccepted, redemption_id, times=3)
         asks = "SELECT asks FROM redemptions WHERE redemption_id = :r"
         assert await value(site, "promo_service", asks, r=redemption_id) >= 2
         await probe.send(FulfilmentAccepted(order_id=order_id))

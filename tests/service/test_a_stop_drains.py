@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import cast
 from uuid import uuid4
 
 import pytest
 
-from contracts.base import Service as Name
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CoinsCredited
+from contracts.topology import SERVICES
 from local.parts import Parts
 from local.site import Site
-from provision.secrets import SERVICES
 from tests.service.probe import Probe
 from tests.service.sites import rows, running, value
 
@@ -47,7 +45,7 @@ async def test_nothing_in_flight_is_lost(site: Site, probe: Probe) -> None:
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_each_service_stops_at_once_when_it_is_idle(site: Site, name: str) -> None:
-    service = site.service(cast(Name, name), 7)
+    service = site.service(name, 7)
     service.start()
     began = time.monotonic()
     assert service.stop() == 0

@@ -16,13 +16,13 @@ from contracts.commands import CreditAccount
 from contracts.envelope import encode
 from contracts.events import CoinsCredited, CoinsExpired, CoinsReserved
 from local.site import Site
+from messaging.entities import Entities
 from messaging.message import Announcement, Message
 from messaging.unit_of_work import ATTEMPTS_MAX
 from tests.service.facts import account_with, placed
 from tests.service.probe import Probe, envelope
 from tests.service.sites import Instance, bury, die, make, running, until, value
 from user_service.deadlines import DeadlinePassed
-from user_service.store import Accounts
 
 POISON = 13
 BALANCE = "SELECT balance FROM accounts WHERE account_id = :a"
@@ -39,11 +39,11 @@ class Poisoned:
         self._instance, self._dies, self._real = instance, dies, instance.domain.handlers
         self.died = asyncio.Event()
 
-    async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Accounts:
-        loaded: Accounts = await self._real.load(connection, messages, now)
+    async def load(self, connection: AsyncConnection, messages: Sequence[Message], now: datetime) -> Entities:
+        loaded: Entities = await self._real.load(connection, messages, now)
         return loaded
 
-    def handle(self, state: Accounts, message: Message, now: datetime) -> Sequence[Announcement]:
+    def handle(self, state: Entities, message: Message, now: datetime) -> Sequence[Announcement]:
         if getattr(message.fact, "amount", 0) == POISON:
             if self._dies:
                 die(self._instance)
@@ -52,7 +52,7 @@ class Poisoned:
             raise ZeroDivisionError("thirteen")
         return self._real.handle(state, message, now)
 
-    async def save(self, connection: AsyncConnection, state: Accounts) -> None:
+    async def save(self, connection: AsyncConnection, state: Entities) -> None:
         await self._real.save(connection, state)
 
     async def due(self, connection: AsyncConnection) -> Sequence[Any]:
@@ -93,8 +93,8 @@ async def test_a_batch_that_cannot_be_saved_is_handled_one_by_one(
     account, bad, good = await account_with(probe, 1), uuid4(), [uuid4(), uuid4()]
     save = users.domain.handlers.save
 
-    async def fails(connection: AsyncConnection, state: Accounts) -> None:
-        if any(account.find(bad) for account in state.now.values()):
+    async def fails(connection: AsyncConnection, state: Entities) -> None:
+        if any(account.find(bad) for account in state.at.values()):
             raise ZeroDivisionError("not to be saved")
         await save(connection, state)
 
@@ -159,7 +159,7 @@ async def test_a_deadline_that_cannot_be_handled_does_not_keep_the_service_busy(
     instance = make(site, "user_service")
     real, looked = instance.domain.handlers.handle, 0
 
-    def fails(state: Accounts, message: Message, now: datetime) -> Sequence[Announcement]:
+    def fails(state: Entities, message: Message, now: datetime) -> Sequence[Announcement]:
         nonlocal looked
         if isinstance(message.fact, DeadlinePassed):
             looked += 1
