@@ -6,12 +6,24 @@ import ast
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("contracts", "messaging", "user_service", "order_service", "promo_service", "client", "provision", "local")
+PACKAGES = (
+    "holdfast",
+    "contracts",
+    "messaging",
+    "user_service",
+    "order_service",
+    "promo_service",
+    "client",
+    "provision",
+    "local",
+)
 LONG_FILES = {
-    "order_service/order.py": "one table of seven states and ten events, with its moves beside it",
-    "user_service/account.py": "the rule, whole, so that it can be read in one go",
+    "contracts/events.py": "every event, one class each, to be looked up in one place",
+    "contracts/queries.py": "every question and its answer, to be looked up in one place",
+    "messaging/entities.py": "each column of an entity's tables beside what reads and writes it",
+    "order_service/order.py": "one table of seven states and thirteen facts, with its moves beside it",
 }
-LONG_FUNCTIONS = {"user_service/handlers.py:decide": "one case a message"}
+LONG_FUNCTIONS = {"messaging/entity_tables.py:entity_tables": "three tables, one column a line"}
 
 
 def sources() -> list[Path]:
@@ -25,7 +37,7 @@ def sources() -> list[Path]:
 
 def test_no_long_file_without_a_reason() -> None:
     long = {str(path.relative_to(ROOT)) for path in sources() if len(path.read_text().splitlines()) > 300}
-    assert long <= LONG_FILES.keys()
+    assert long == LONG_FILES.keys()
 
 
 def test_no_long_function_without_a_reason() -> None:
@@ -40,4 +52,4 @@ def test_no_long_function_without_a_reason() -> None:
         for path, node in functions
         if (node.end_lineno or node.lineno) - node.lineno + 1 > 40
     }
-    assert long <= LONG_FUNCTIONS.keys()
+    assert long == LONG_FUNCTIONS.keys()
