@@ -26,6 +26,8 @@ def disagreements(left: Left) -> Iterator[str]:
             yield f"{order}, but its coins are {paid}"
         if taken and ((taken.state == "captured") != is_done or taken.size != order.quantity):
             yield f"{order}, but its pieces are {taken}"
+        if taken and (taken.reason == "out_of_stock") != (order.reason == "out_of_stock"):
+            yield f"{order}, but its pieces are {taken}"
     uses = {(each.key, each.id): each for each in left.entities["promo_service"].operations}
     for redemption in left.redemptions:
         effect, is_done = coins.get(redemption.id), redemption.state == "redeemed"
@@ -92,7 +94,7 @@ def ledger_findings(of: Entities) -> Iterator[str]:
         if operation is None or same != (line.kind, line.size, line.state, False) or (line.key, line.id) in lined:
             yield f"{line} is of {operation}"
         elif operation.place <= last.get(line.key, 0):
-            yield f"{line} stands behind place {last[line.key]}, and has {operation.place}"
+            yield f"{line} stands behind place {last.get(line.key, 0)}, and has {operation.place}"
         lined[line.key, line.id] = line
         last[line.key] = operation.place if operation else 0
     for each in of.operations:

@@ -367,12 +367,6 @@ def goods_are_never_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Take, "adds", lambda self, _: (0, 0))
 
 
-def code_has_no_limit(patch: pytest.MonkeyPatch) -> None:
-    """The number of uses is not looked at."""
-    answer = Claim.answer
-    patch.setattr(Claim, "answer", lambda self, state: answer(self, 0 if self.size > 1 else state))
-
-
 def _arriving(patch: pytest.MonkeyPatch, kind: type[Any], change: Callable[[Op, datetime], Op]) -> None:
     """Change what arrives, of this kind."""
     arrive = Entity.arrive

@@ -35,7 +35,7 @@ from promo_service import handlers as promo_handlers
 from promo_service import promo as promos
 from promo_service import uses
 from promo_service.claims import Claims
-from promo_service.uses import Take, UseAwaited, UseFact, UseTaken
+from promo_service.uses import Take, UseAwaited, UseFact
 from tests.simulation import guest
 from user_service import answers
 from user_service.kinds import KINDS
@@ -408,14 +408,11 @@ def limited_codes_are_never_accepted(patch: pytest.MonkeyPatch) -> None:
     _moved(patch, promos.TABLE["unknown"], RedeemPromo, broken)
 
 
-def redemption_loses_its_use_meanwhile(patch: pytest.MonkeyPatch) -> None:
-    """A redemption that waits for the code's use does not hold its account's."""
-    take = promos._take
+def code_has_no_limit(patch: pytest.MonkeyPatch) -> None:
+    """The number of uses is not looked at."""
+    redeem = promos._redeem
 
     def broken(at: promos.Situation, fact: Fact) -> promos.Step:
-        assert isinstance(fact, UseTaken)
-        step = take(at, fact)
-        released = uses.Release("account", "used_up")
-        return replace(step, wants=(released, *step.wants)) if fact.use == "account" else step
+        return redeem(replace(at, used_up=False, promo=replace(at.promo, uses_max=None) if at.promo else None), fact)
 
-    _moved(patch, promos.TABLE["waiting"], UseTaken, broken)
+    _moved(patch, promos.TABLE["unknown"], RedeemPromo, broken)

@@ -205,7 +205,9 @@ def _saga(rng: random.Random, saga: Saga) -> Saga:
         cancels_after_s=rng.uniform(0.0, 3.0) if rng.random() < 0.12 else None,
     )
     if chance < 0.52:
-        asked = rng.choice(("out", "out", "in", "credit", "bonus", "multiply"))
+        asked = rng.choice(("out", "out", "in", "credit", "bonus", "multiply", "multiply"))
+        if asked == "multiply" and rng.random() < 0.5:
+            saga = replace(saga, lasts_s=None, cancels_after_s=rng.uniform(0.0, 1.0))
         return replace(saga, kind="guest", of=asked, size=2 if asked == "multiply" else rng.randint(1, 20))
     meddled_with: Meddling | None = rng.choice(("confirms", "gives up")) if rng.random() < 0.08 else None
     item = rng.choice(("common", "scarce", "scarce", "sparse", "ordered", "ordered"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, Protocol, cast
 from uuid import UUID
 
 from contracts.base import Fact
@@ -30,10 +30,27 @@ class Violation(Exception):
         return Violation, (self.check, self.what)
 
 
+class Saga(Protocol):
+    """An order or a redemption."""
+
+    @property
+    def state(self) -> str: ...
+
+
+Sagas = Mapping[UUID, Saga]
+
+GO_ON = {
+    "order_service": {"waiting": "reserved", "reserved": "confirmed"},
+    "promo_service": {"waiting": "waiting", "reserved": "claimed"},
+}
+"""The state of an order or a redemption, by the status of its operation on the item or the code."""
+
+
 class Watch:
     """Looks at each entity after every commit of its service. `found`: the first that is wrong; it looks no further."""
 
-    def __init__(self, keepers: Mapping[str, MemoryKeeper], plan: Plan) -> None:
+    def __init__(self, keepers: Mapping[str, MemoryKeeper], plan: Plan, sagas: Mapping[str, Sagas]) -> None:
+        self._sagas = sagas
         self.history = History()
         self.found: list[Violation] = []
         named = {saga.id: plan.named_by(saga) for saga in plan.sagas}
@@ -69,8 +86,9 @@ class Watch:
         if service == "user_service":
             self._over.update(each.order_id for each in facts if isinstance(each, OrderFailed | OrderCancelled))
         for key in entities.looked_at():
-            for operation in entities.look(key):
+            for operation in entities.look(key, now):
                 self._in_time(service, operation, now)
+                self._goes_on(service, key, operation)
                 if operation.id in self._over and operation.is_open and service == "user_service":
                     raise Violation("ended orders let go", f"{operation}")
 
@@ -89,6 +107,14 @@ class Watch:
         over = min(filter(None, (promise, last)), default=None)
         if over and over < now:
             raise Violation("bounded wait", f"{operation} at {now}, was promised {promise}, may until {last}")
+
+    def _goes_on(self, service: str, key: str, operation: Operation[int]) -> None:
+        """Whose operation is answered, goes on at once. A redemption's claim of its account's use is not its last."""
+        wanted = GO_ON.get(service, {}).get(operation.status)
+        if wanted and "/" not in key:
+            state = self._sagas[service][cast(UUID, operation.id)].state
+            if state != wanted:
+                raise Violation("sagas go on", f"{operation} is of one that is {state}")
 
     def _promise(self, operation: Operation[int]) -> datetime | None:
         """When it was told to be answered at the latest. Where it stood outside, it was told when it joins."""
@@ -114,13 +140,14 @@ class _Entities:
         changed, self._keeper.changed = sorted(self._keeper.changed), set()
         return changed
 
-    def look(self, key: str) -> list[Operation[int]]:
+    def look(self, key: str, now: datetime) -> list[Operation[int]]:
         """Check it, and return what is pending."""
         state, log, outside = self._keeper.entity(key)
         seen = self.seen.get(key) or self.seen.setdefault(key, _Entity(key))
         lines = self._keeper.ledger.get(key, ())
         folded = [line.operation for line in lines[seen.lines :]]
         seen.conserved(state, lines)
+        seen.captured_in_time([*folded, *log], now)
         seen.in_order([*folded, *log], self._keeper.past.get(key, {}), self._named)
         seen.outside_for_a_reason(outside, self._keeper.past.get(key, {}), self._named)
         if found := oracle.wrong(state, [_seen(each) for each in log]):
@@ -139,6 +166,7 @@ class _Entity:
         self.joined: set[UUID] = set()
         self.accepted: set[UUID] = set()
         self.waited: set[UUID] = set()
+        self.captured: set[UUID] = set()
 
     def conserved(self, state: int, lines: Sequence[Any]) -> None:
         """Each ledger line begins where the last one ended, and the state is where the last one ends."""
@@ -168,6 +196,14 @@ class _Entity:
             after = oracle.ends(each.kind, each.size, line.before)[each.end or 0]
         if line.after != after:
             raise Violation("right answer", f"{self.key}: {line} leads to {after}")
+
+    def captured_in_time(self, log: Sequence[Operation[int]], now: datetime) -> None:
+        """Nothing is captured once its deadline has passed, whoever has noticed that."""
+        for each in log:
+            if each.how == "captured" and each.id not in self.captured:
+                self.captured.add(cast(UUID, each.id))
+                if each.settle_by and each.settle_by <= now:
+                    raise Violation("bounded wait", f"{each} is captured at {now}")
 
     def in_order(
         self, log: Sequence[Operation[int]], past: Mapping[UUID, Operation[int]], named: Mapping[UUID, Sequence[UUID]]
