@@ -76,7 +76,6 @@ COINS = (
     Configuration(
         "two orders, no inbox remembers, any number of duplicates", _sized(2, 1, FORGETFUL=1, DUPLICATES=255)
     ),
-    Configuration("three orders, no inbox remembers, a duplicate", _sized(3, 1, FORGETFUL=1, DUPLICATES=1, REDUCED=1)),
     Configuration("three orders, a doubling", _sized(3, 1, REDUCED=1)),
     _fair("every saga ends, any number of duplicates", _sized(1, 1, DUPLICATES=255)),
     _fair("every saga ends, two orders, a doubling", _sized(2, 1, REDUCED=1)),
@@ -156,6 +155,11 @@ NO_DEADLINES = (
 """Only settlement ends a wait: a circle of waits would be a saga that never ends."""
 
 SLOW = (
+    Configuration(
+        "three orders, no inbox remembers, a duplicate",
+        _sized(3, 1, FORGETFUL=1, DUPLICATES=1, REDUCED=1),
+        slow=True,
+    ),
     _fair("every saga ends, two orders, two promos", _sized(2, 2, REDUCED=1), slow=True),
     _fair("every saga ends, one piece for two orders, duplicates", _sized(2, 0, **GOODS, DUPLICATES=255), slow=True),
     Configuration(
