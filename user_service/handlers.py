@@ -32,12 +32,13 @@ DUE_TOGETHER_MAX = 500
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """`pending`: operations that one account may have pending. `join_s`: seconds for which an operation stands outside
-    for those that it names, where its sender does not say.
+    """`pending` and `waiting`: operations that one account may have pending in all, and unanswered. `join_s`: seconds
+    for which an operation stands outside for those that it names, where its sender does not say.
     """
 
-    pending: int = 1000
+    pending: int = 10_000
     join_s: float = 900.0
+    waiting: int = 1000
 
 
 class AccountHandlers:
@@ -120,7 +121,7 @@ def _arrive(state: Entities, fact: Fact, asked: Operation[int], now: datetime, l
     told = _announce(state, account_id, state.pass_time(account_id, now))
     if account_id not in state.opened:
         outcome = state.refuse(account_id, asked, now, "unknown_account")
-    elif len(account) >= limits.pending:
+    elif len(account) >= limits.pending or account.unanswered >= limits.waiting:
         outcome = state.refuse(account_id, asked, now, "pending_limit")
     else:
         outcome = state.arrive(account_id, asked, now)
@@ -230,7 +231,7 @@ def domain(settings: Settings) -> Domain[Entities]:
         service="user_service",
         facts=facts_for("user_service"),
         tables=delivery,
-        handlers=AccountHandlers(Limits(settings.pending_max, settings.join_s)),
+        handlers=AccountHandlers(Limits(settings.pending_max, settings.join_s, settings.waiting_max)),
         answers=views.answers(),
         gauges=views.gauges,
     )

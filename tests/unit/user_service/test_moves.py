@@ -315,6 +315,16 @@ def test_a_full_log_refuses_at_the_door() -> None:
     play_table(FULL_LOG, Limits(pending=3))
 
 
+def test_no_more_wait_than_may() -> None:
+    crowded = f"""{BUY_THEN_DOUBLE}
+        2  multiply n 2 for 30       -> n waits at 2 for a,m until 32
+        2  reserve  b 1 for 9        -> b refused pending_limit
+        3  capture  a                -> a captured 20; m multiplied by 2 +30; n multiplied by 2 +60
+        4  reserve  d 1 for 9        -> d reserved 1 until 13
+    """
+    play_table(crowded, Limits(waiting=2))
+
+
 def test_no_balance_can_exceed_the_largest() -> None:
     play_table(LARGEST)
 
