@@ -24,7 +24,7 @@ from contracts.events import (
     OrderFailed,
 )
 from holdfast import pending
-from holdfast.pending import Operation
+from holdfast.pending import Entity, Operation
 from messaging.entities import Entities
 from messaging.message import Announcement, Message
 from order_service import handlers as order_handlers
@@ -351,6 +351,11 @@ def put_acts_again(patch: pytest.MonkeyPatch) -> None:
         return handle(self, state, message, now)
 
     patch.setattr(OrderHandlers, "handle", broken)
+
+
+def put_takes_what_is_waited_for(patch: pytest.MonkeyPatch) -> None:
+    """An operator takes pieces away on which an order that waits may count."""
+    patch.setattr(Entity, "bounds", None)
 
 
 # --- codes and redemptions

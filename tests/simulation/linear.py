@@ -60,7 +60,7 @@ def serial_order(history: Sequence[Done], last: int, first: int = 0) -> list[int
 def _execute(operation: Done, state: int) -> int | None:
     """The state behind the operation, or None if its answer would have been another one."""
     match operation.kind:
-        case "credit" | "receive":
+        case "credit" | "bonus" | "receive":
             return state + operation.added
         case "multiply":
             return state + operation.added if state * (operation.size - 1) == operation.added else None

@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from tests import evidence
 from tests.simulation import __main__ as simulation
-from tests.simulation.mutants import Break, doubling_does_not_wait, outbox_is_deleted_before_the_confirm
+from tests.simulation.broken_delivery import outbox_is_deleted_before_the_confirm
+from tests.simulation.broken_entities import doubling_does_not_wait
+from tests.simulation.mutants import Break
 
 FAILURE = re.compile(
     r"^seed (?P<seed>\d+) \((?:safety|liveness)\): (?P<check>[a-z -]+): .*?"

@@ -12,7 +12,7 @@ import pytest
 
 from local.sources import PROJECT
 from tests.simulation.__main__ import command
-from tests.simulation.mutants import doubling_does_not_wait
+from tests.simulation.broken_entities import doubling_does_not_wait
 from tests.simulation.plan import FAULTS, plan
 from tests.simulation.pure import run
 from tests.simulation.shrink import shrink

@@ -33,6 +33,22 @@ def test_a_refusal_needs_too_few_coins() -> None:
     assert serial_order([Done(0.0, 1.0, "credit", 5, 5), refused], 5) is None
 
 
+def test_the_last_piece_is_sold_once() -> None:
+    first, second = (Done(0.0, 9.0, "take", 1, -1) for _ in range(2))
+    assert serial_order([first], 0, first=1) == [0]
+    assert serial_order([first, second], -1, first=1) is None
+    refused = Done(0.0, 9.0, "take", 1, 0, refused=True)
+    assert serial_order([first, refused], 0, first=1) == [0, 1]
+    assert serial_order([refused], 1, first=1) is None
+
+
+def test_a_use_is_given_once() -> None:
+    used, refused = Done(0.0, 9.0, "claim", 1, 1), Done(0.0, 9.0, "claim", 1, 0, refused=True)
+    assert serial_order([refused, used], 1) == [1, 0]
+    assert serial_order([used, used], 2) is None
+    assert serial_order([refused], 0) is None
+
+
 def test_it_agrees_with_trying_every_order() -> None:
     rng = random.Random(1)
     explained = 0

@@ -4,15 +4,21 @@ gives the same run, line by line.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from uuid import UUID
+
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from messaging.checkpoints import STEPS
+from messaging.entities import Entities, Keeper
 from tests.simulation.memory import MemoryNode
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.outbox import Outbox
 from tests.simulation.plan import plan
 from tests.simulation.slot import Slot
 
+Touched = Collection[tuple[str, UUID | None]]
 SEEDS = 60
 VIOLENT_SEEDS = 15
 
@@ -81,5 +87,35 @@ async def test_a_model_that_forgets_its_inbox_is_told_from_the_real_one(
     for seed in range(SEEDS):
         done = await compared(small(plan(seed, None, ["double", "crash"])), slot)
         if any(each.check == "memory is as the database" for each in done.violations):
+            return
+    raise AssertionError(f"{SEEDS} seeds found no difference")
+
+
+@pytest.mark.timeout(600)
+async def test_entities_stay_in_memory_between_batches(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    stayed = 0
+    load = Keeper.load
+
+    async def counted(self: Keeper, connection: AsyncConnection, touched: Touched, lock: bool = True) -> Entities:
+        nonlocal stayed
+        kept = [entity for _, entity in self._kept.values()]
+        loaded = await load(self, connection, touched, lock)
+        stayed += sum(entity is each for entity in loaded.at.values() for each in kept)
+        return loaded
+
+    monkeypatch.setattr(Keeper, "load", counted)
+    for seed in range(VIOLENT_SEEDS):
+        done = await compared(small(plan(seed)), slot)
+        assert not done.violations, f"seed {seed}: {done.violations}"
+    assert stayed
+
+
+@pytest.mark.timeout(600)
+async def test_an_entity_of_a_transaction_that_never_was_is_found(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where every stamp is the same, what a died process had in mind counts."""
+    monkeypatch.setattr("messaging.entities.secrets.randbits", lambda _: 7)
+    monkeypatch.setattr("tests.simulation.world.CRASH", 0.5)
+    for seed in range(SEEDS):
+        if (await compared(small(plan(seed, None, ["crash", "double"])), slot)).violations:
             return
     raise AssertionError(f"{SEEDS} seeds found no difference")
