@@ -24,7 +24,7 @@ from contracts.base import (
     Seconds,
     Service,
 )
-from contracts.roles import ChangesBalance, Credit, PromoEffect
+from contracts.roles import Change, ChangeOf, ChangesBalance, PromoEffect
 
 
 class _Command(Fact):
@@ -54,8 +54,8 @@ class CreditAccount(_Command, ChangesBalance):
     after: After = ()
 
     @property
-    def change(self) -> Credit:
-        return Credit(amount=self.amount)
+    def change(self) -> Change:
+        return ChangeOf("credit", self.amount)
 
 
 class PlaceOrder(_Command):

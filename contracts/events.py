@@ -51,7 +51,17 @@ class AccountOpened(Fact):
     account_id: AccountId
 
 
-class CoinsCredited(OperationEvent):
+class TookEffect(OperationEvent):
+    """The operation had its effect as soon as it was answered; its kind's `done` names the event, `coins.<done>`.
+
+    `size_field`, `answer_field`: where the event tells the operation's size, and the coins that it was answered with.
+    """
+
+    size_field: ClassVar[str] = "size"
+    answer_field: ClassVar[str] = "amount"
+
+
+class CoinsCredited(TookEffect):
     """The coins were added: a credit, or the bonus of a promo code."""
 
     type: ClassVar[str] = "coins.credited"
@@ -115,10 +125,12 @@ class CoinsExpired(OperationEvent):
     amount: Coins
 
 
-class CoinsMultiplied(OperationEvent):
+class CoinsMultiplied(TookEffect):
     """The balance was multiplied, which added this many coins."""
 
     type: ClassVar[str] = "coins.multiplied"
+    size_field: ClassVar[str] = "factor"
+    answer_field: ClassVar[str] = "added"
     consumers: ClassVar[tuple[Service, ...]] = takers("coins.multiplied")
 
     factor: Factor

@@ -6,7 +6,7 @@ The saga that an event belongs to is the operation's id. Answers carry `asked_by
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import Field
 
@@ -46,8 +46,22 @@ class Bonus(Contract):
         return self.amount
 
 
-Change = Credit | Multiply | Bonus
-"""A change of a balance, final once it is answered. `kind` names the kind of operation, `size` its one figure."""
+class Change(Protocol):
+    """A change of a balance, final once it is answered. `kind` names the kind of operation, `size` its one figure."""
+
+    @property
+    def kind(self) -> str: ...
+
+    @property
+    def size(self) -> int: ...
+
+
+class ChangeOf(NamedTuple):
+    """A change that is not itself a part of a message."""
+
+    kind: str
+    size: int
+
 
 PromoEffect = Annotated[Multiply | Bonus, Field(discriminator="kind")]
 

@@ -2,44 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, TypedDict
-from uuid import UUID
+from collections.abc import Mapping
+from typing import Any
 
 from contracts.base import WAITS_FOR_MAX, Fact
 from contracts.events import (
     CoinsCaptured,
-    CoinsCredited,
     CoinsExpired,
-    CoinsMultiplied,
     CoinsRefused,
     CoinsReleased,
     CoinsReserved,
     OperationAccepted,
     OperationWaiting,
+    TookEffect,
 )
+from contracts.topology import FACTS
 from holdfast.pending import Entity, Operation, waits
 from messaging.entity_tables import state_of
-from user_service.kinds import Coins
 
-
-class Of(TypedDict):
-    """Which operation an event is about."""
-
-    account_id: str
-    operation_id: UUID
-    asked_by: str
-
-
-Teller: TypeAlias = Callable[[Of, Coins, int], Fact]
-"""Makes the event of an operation that took effect, from its kind and its answer."""
-
-DONE: Mapping[str, Teller] = {
-    "credit": lambda of, kind, added: CoinsCredited(**of, kind=kind.name, amount=added),
-    "bonus": lambda of, kind, added: CoinsCredited(**of, kind=kind.name, amount=added),
-    "multiply": lambda of, kind, added: CoinsMultiplied(**of, factor=kind.size, added=added),
+TOOK_EFFECT: Mapping[str, type[TookEffect]] = {
+    name: fact for name, fact in FACTS.items() if issubclass(fact, TookEffect)
 }
-"""What is announced of each kind that is final once it is answered."""
+"""What is announced of kinds that are final once they are answered."""
 
 
 def answer(account_id: str, account: Entity[int], operation: Operation[int]) -> Fact | None:
@@ -65,7 +49,9 @@ def answer(account_id: str, account: Entity[int], operation: Operation[int]) -> 
         case "refused":
             return CoinsRefused(**of, kind=kind.name, reason=told.reason)
         case _:
-            return DONE[kind.name](of, kind, told.answer)
+            event = TOOK_EFFECT[f"coins.{kind.done}"]
+            figures = {"kind": kind.name, event.size_field: kind.size, event.answer_field: told.answer}
+            return event.model_validate({**of, **figures})
 
 
 def _waits(account: Entity[int], operation: Operation[int]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from contracts.base import AccountId, After, Audience, Coins, Contract, Exchange, Fact, Reason, Service
 from contracts.queries import Query, Reply
-from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, Credit, GivesUpReservation
+from contracts.roles import AsksReservation, Change, ChangeOf, ChangesBalance, ConfirmsReservation, GivesUpReservation
 
 DEADLINE_S_MAX = 24 * 3600
 """The longest deadline of a gift, in seconds: the receiver's room is kept 30 times longer."""
@@ -104,8 +104,8 @@ class _CreditEvent(_GiftEvent, ChangesBalance):
     amount: Coins
 
     @property
-    def change(self) -> Credit:
-        return Credit(amount=self.amount)
+    def change(self) -> Change:
+        return ChangeOf("credit", self.amount)
 
 
 class GiftOffered(_GiftEvent, AsksReservation):

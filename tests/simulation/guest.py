@@ -75,7 +75,7 @@ class GuestGave(_GuestEvent, ChangesBalance):
     type: ClassVar[str] = "guest.gave"
 
     guest_id: UUID
-    effect: Annotated[Change, Field(discriminator="kind")]
+    effect: Annotated[Credit | Multiply | Bonus, Field(discriminator="kind")]
     wait_s: Seconds | None = None
     join_s: Seconds
     after: After = ()
@@ -172,7 +172,7 @@ class Guest:
                 )
 
 
-def _effect(kind: str, size: int) -> Change:
+def _effect(kind: str, size: int) -> Credit | Multiply | Bonus:
     match kind:
         case "multiply":
             return Multiply(factor=size)

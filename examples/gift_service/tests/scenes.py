@@ -52,14 +52,15 @@ async def full(probe: Probe, room: int = 0) -> str:
 async def ended(probe: Probe, *gift_ids: UUID) -> str:
     """How the gifts ended: each in one way, and that of the last is returned."""
     for each in gift_ids:
-        await probe.wait(lambda each=each: bool(_endings(probe, each)), f"the end of gift {each}")  # type: ignore[misc]
+        await probe.wait(lambda each=each: bool(endings(probe, each)), f"the end of gift {each}")  # type: ignore[misc]
     await fence(probe)
-    found = [_endings(probe, each) for each in gift_ids]
+    found = [endings(probe, each) for each in gift_ids]
     assert all(len(each) == 1 for each in found), found
     return found[-1].pop()
 
 
-def _endings(probe: Probe, gift_id: UUID) -> set[str]:
+def endings(probe: Probe, gift_id: UUID) -> set[str]:
+    """The ways in which the gift was said to have ended so far."""
     return {each.type for kind in ENDS for each in probe.announced(kind, gift_id)}
 
 

@@ -8,8 +8,19 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.events import CoinsExpired, CoinsMultiplied, CoinsReleased, CoinsReserved, OperationWaiting
-from examples.gift_service.tests.scenes import GIFT, account, coins, ended, fence, full, gift, shown, stands
+from contracts.base import COINS_MAX
+from contracts.commands import CreditAccount
+from contracts.events import (
+    CoinsCaptured,
+    CoinsCredited,
+    CoinsExpired,
+    CoinsMultiplied,
+    CoinsReleased,
+    CoinsReserved,
+    OperationWaiting,
+    OrderConfirmed,
+)
+from examples.gift_service.tests.scenes import GIFT, account, coins, ended, endings, fence, full, gift, shown, stands
 from examples.gift_service.words import (
     CancelGift,
     CancelGiftRefused,
@@ -17,6 +28,10 @@ from examples.gift_service.words import (
     GiftCompleted,
     GiftFailed,
     GiftOffered,
+    GiftOwed,
+    GiftReturning,
+    GiftWithdrawn,
+    credit_id,
     room_id,
 )
 from local.site import Site
@@ -218,3 +233,57 @@ async def stands_as(site: Site, gift_id: UUID) -> tuple[str, str]:
     """State and reason, as they are kept."""
     (row,) = await rows(site, GIFT, "SELECT state, reason FROM gifts WHERE gift_id = :g", g=gift_id)
     return row.state, row.reason
+
+
+@pytest.mark.parametrize(
+    ("receiver_is_full", "giver_is_full", "ending"),
+    [(False, False, "gift.completed"), (True, False, "gift.returned"), (True, True, "gift.returned")],
+)
+async def test_a_room_that_was_lost_after_the_pivot_loses_no_coins(
+    site: Site, probe: Probe, receiver_is_full: bool, giver_is_full: bool, ending: str
+) -> None:
+    """Held when the giver's coins are captured: the gift's command, two agreements, the capture."""
+    giver, receiver, holds = await account(probe, 50), await account(probe, 10), Holds(4)
+    sent = gift(giver, receiver)
+    room = {"gift_id": sent.gift_id, "room_id": room_id(sent.gift_id), "account_id": receiver}
+    async with running(site, GIFT, holds, ask_again_s=0.2):
+        try:
+            await probe.send(sent)
+            await probe.hear(CoinsCaptured, sent.gift_id)
+            # As if the room had expired, which takes a month.
+            await probe.send(GiftWithdrawn.model_validate(room))
+            await probe.hear(CoinsReleased, room_id(sent.gift_id))
+            await fill(probe, *[receiver] * receiver_is_full, *[giver] * giver_is_full)
+        finally:
+            holds.go_on.set()
+        await probe.hear(GiftOwed, credit_id(sent.gift_id, 1))
+        if giver_is_full:
+            await probe.hear(GiftReturning, credit_id(sent.gift_id, 4))
+            assert not endings(probe, sent.gift_id)
+            await spend(probe, giver, 1000)
+        assert await ended(probe, sent.gift_id) == ending
+    expected = [30 + 20 * (ending == "gift.returned"), 10 + 20 * (ending == "gift.completed")]
+    if receiver_is_full:
+        expected[1] = COINS_MAX
+    if giver_is_full:
+        expected[0] = COINS_MAX - 1000 + 20
+    assert await coins(probe, giver, receiver) == expected
+
+
+async def fill(probe: Probe, *names: str) -> None:
+    """Credit these accounts until they may hold no more."""
+    for each in names:
+        credit = CreditAccount(
+            credit_id=uuid4(), account_id=each, amount=COINS_MAX - (await shown(probe, each))["balance"]
+        )
+        await probe.send(credit)
+        await probe.hear(CoinsCredited, credit.credit_id)
+
+
+async def spend(probe: Probe, name: str, amount: int) -> None:
+    """Let the account pay for an order."""
+    order = placed(name, uuid4(), amount)
+    await probe.send(order)
+    await probe.hear(CoinsReserved, order.order_id)
+    await probe.send(OrderConfirmed(order_id=order.order_id, account_id=name))
+    await probe.hear(CoinsCaptured, order.order_id)
