@@ -1,6 +1,6 @@
 """The AsyncAPI 3 document of the system, or of one service, generated from the models.
 
-Source: AsyncAPI specification 3.0.0. `python -m contracts.asyncapi` writes `docs/asyncapi.yaml` and the JSON Schemas.
+Source: AsyncAPI specification 3.0.0. `python -m contracts.asyncapi` writes `docs/asyncapi.yaml`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ from contracts.topology import (
 )
 
 DOCUMENT = Path("docs/asyncapi.yaml")
-SCHEMAS = Path("docs/schemas")
 
 
 def document(service: Service | None = None) -> dict[str, Any]:
@@ -206,14 +205,11 @@ def _text(model: type[Any]) -> str:
 
 
 def main() -> None:
-    """Write the document and the schemas."""
+    """Write the document."""
     import yaml
 
     DOCUMENT.parent.mkdir(exist_ok=True)
     DOCUMENT.write_text(yaml.safe_dump(document(), sort_keys=False, width=120, allow_unicode=True))
-    SCHEMAS.mkdir(exist_ok=True)
-    for name, schema in schemas().items():
-        (SCHEMAS / f"{name}.json").write_text(json.dumps(schema, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,26 +1,24 @@
-"""The table of events and services in ARCHITECTURE.md. `python -m contracts.matrix` prints it."""
+"""The table in ARCHITECTURE.md of events that services take from each other. `python -m contracts.matrix` prints it."""
 
 from __future__ import annotations
 
-from contracts.base import Service
-from contracts.topology import EXCHANGE_OF, FACTS, SERVICES, TERMINAL
+from contracts.services import PARTICIPANTS
+from contracts.topology import FACTS
 
-_PUBLISHERS = {exchange: service for service, exchange in EXCHANGE_OF.items()}
+_OURS = {each.exchange: each.service for each in PARTICIPANTS if not each.words}
+"""Services with words of their own tell in their own folders what they announce."""
 
 
 def matrix() -> str:
-    """Every command and event with who announces and who takes it, as a Markdown table."""
-    lines = ["| type | sent by | " + " | ".join(SERVICES) + " |", "| --- | --- |" + " :-: |" * len(SERVICES)]
+    """Every event that another service takes, with who announces and who takes it, as a Markdown table."""
+    services = list(_OURS.values())
+    lines = ["| event | announced by | " + " | ".join(services) + " |", "| --- | --- |" + " :-: |" * len(services)]
     for fact in FACTS.values():
-        sender = _PUBLISHERS.get(fact.exchange) or " or ".join(fact.audience)
-        cells = [_cell(service, fact.consumers) for service in SERVICES]
-        name = f"`{fact.type}`" + (" (terminal)" if fact.type in TERMINAL else "")
-        lines.append(f"| {name} | {sender} | " + " | ".join(cells) + " |")
+        takers = [service for service in services if service in fact.consumers]
+        if fact.exchange in _OURS and takers:
+            cells = ["takes" if service in takers else "" for service in services]
+            lines.append(f"| `{fact.type}` | {_OURS[fact.exchange]} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
-
-
-def _cell(service: Service, consumers: tuple[Service, ...]) -> str:
-    return "takes" if service in consumers else ""
 
 
 if __name__ == "__main__":
