@@ -29,11 +29,11 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 PACE = re.compile(r"\d+\.\d+")
 """A value that is nothing but this differs from machine to machine, so that a report gives its range."""
 
-PRODUCT = ("contracts", "messaging", "user_service", "order_service", "promo_service", "client")
+PRODUCT = ("contracts", "holdfast", "messaging", "user_service", "order_service", "promo_service", "client")
 SIMULATION = (*PRODUCT, "tests/simulation")
 CELLS = (*PRODUCT, "provision", "tests/security")
 MODEL = ("model",)
-MUTATION = (*PRODUCT, "tests/domain", "tests/mutation")
+MUTATION = (*PRODUCT, "tests/unit", "tests/domain", "tests/mutation")
 FAULTS = (*PRODUCT, "provision", "local", "tests/faults")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
