@@ -30,6 +30,7 @@ from local.site import Site
 from messaging.database import asyncpg_url
 from messaging.migrations import main, migrate
 from tests.service.facts import account_with, placed, reserved
+from tests.service.kept import SAMPLES, Sample
 from tests.service.probe import Probe
 from tests.service.sites import rows, running, value
 from user_service.settings import Migration
@@ -112,28 +113,25 @@ def test_a_database_that_is_not_there_is_said_in_one_line(
         thread.submit(main, participant("user_service").folder, Migration).result()
 
 
-@pytest.mark.parametrize("change", ["UPDATE ledger SET balance_after = 0", "DELETE FROM ledger", "TRUNCATE ledger"])
-async def test_the_ledger_is_only_added_to(site: Site, change: str) -> None:
+@SAMPLES
+@pytest.mark.parametrize("change", ["UPDATE ledger SET reason = 'x'", "DELETE FROM ledger", "TRUNCATE ledger"])
+async def test_the_ledger_is_only_added_to(site: Site, of: Sample, change: str) -> None:
+    key, state = of.tables.key, of.tables.state
     line = (
-        "INSERT INTO ledger (account_id, seq, operation_id, kind, size, state, cause, balance_before, balance_after)"
-        f" VALUES ('{uuid4()}', 1, '{uuid4()}', 'credit', 1, 'credited', 'test', 0, 1)"
+        f"INSERT INTO ledger ({key}, seq, operation_id, kind, size, state, asked_by, cause, {state}_before,"
+        f" {state}_after) VALUES ('{uuid4()}', 1, '{uuid4()}', 'credit', 1, 'credited', 'commands', 'test', 0, 1)"
     )
-    await rows(site, "user_service", line)
+    await rows(site, of.service, line)
     with pytest.raises(DBAPIError, match="the ledger is only added to"):
-        await rows(site, "user_service", change)
+        await rows(site, of.service, change)
 
 
-@pytest.mark.parametrize(
-    ("service", "row"),
-    [
-        ("user_service", "INSERT INTO accounts (account_id, balance, places, lines) VALUES ('a', -1, 0, 0)"),
-        ("order_service", "INSERT INTO stock (item, pieces, places, lines, stamp) VALUES ('i', -1, 0, 0, 0)"),
-        ("promo_service", "INSERT INTO codes (code_hash, kind, size, uses) VALUES ('c', 'bonus', 1, -1)"),
-    ],
-)
-async def test_the_database_refuses_what_cannot_be(site: Site, service: str, row: str) -> None:
+@SAMPLES
+async def test_the_database_refuses_a_state_below_zero(site: Site, of: Sample) -> None:
+    columns = f"{of.tables.key}, {of.tables.state}, places, lines, stamp"
+    row = f"INSERT INTO {of.tables.entities.name} ({columns}) VALUES ('k', -1, 0, 0, 0)"
     with pytest.raises(DBAPIError, match="check constraint"):
-        await rows(site, service, row)
+        await rows(site, of.service, row)
 
 
 async def _differences(url: str, metadata: MetaData) -> list[object]:
