@@ -246,7 +246,7 @@ async def test_a_room_that_was_lost_after_the_pivot_loses_no_coins(
     giver, receiver, holds = await account(probe, 50), await account(probe, 10), Holds(4)
     sent = gift(giver, receiver)
     room = {"gift_id": sent.gift_id, "room_id": room_id(sent.gift_id), "account_id": receiver}
-    async with running(site, GIFT, holds, ask_again_s=0.2):
+    async with running(site, GIFT, holds, ask_again_s=0.05):
         try:
             await probe.send(sent)
             await probe.hear(CoinsCaptured, sent.gift_id)
