@@ -6,10 +6,11 @@
     2     multiply  m     2     for 30 after b,x   -> m waits at 1 for b,x until 32
           balance 50 | 30..50 | a | m
 
-Times and `for` (how long it may wait, or holds) are seconds; a multiply or bonus without `for` is irrevocable. Other
-verbs are `open`, `bonus`, `capture`, `release` (its order failed), `cancel` (its order was cancelled), `refuse` (its
-redemption was refused) and `sweep` (time passes and nothing else). A line that starts with `balance` says what the
-account holds: the balance, the bounds of what is possible, the names in its log, and those outside.
+Times and `for` (how long it may wait, or holds) are seconds; a multiply or bonus without `for` is irrevocable. The
+other verbs are `open`, `bonus`, `capture`, `release` (its order failed), `cancel` (its order was cancelled), `refuse`
+(its redemption was refused) and `sweep` (time passes and nothing else); any other, such as `credit`, is the command of
+that name, `account.credit`. A line that starts with `balance` says what the account holds: the balance, the bounds of
+what is possible, the names in its log, and those outside.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from functools import cache
 from uuid import UUID
 
 from contracts.base import Fact
-from contracts.commands import CreditAccount, OpenAccount
+from contracts.commands import OpenAccount
 from contracts.events import (
     AccountOpened,
     CoinsCaptured,
@@ -39,8 +40,10 @@ from contracts.events import (
     OrderPlaced,
     PromoClaimed,
     PromoRefused,
+    TookEffect,
 )
-from contracts.roles import Bonus, Multiply
+from contracts.roles import Bonus, ChangesBalance, Multiply
+from contracts.topology import FACTS
 from holdfast.pending import Entity
 from messaging.domain import Refused
 from messaging.entities import Entities
@@ -51,6 +54,8 @@ from user_service.handlers import Limits, decide
 START = datetime(2030, 1, 1, tzinfo=UTC)
 ACCOUNT = "ada"
 NO_LIMITS = Limits(join_s=60.0)
+CHANGES = {name: fact for name, fact in FACTS.items() if fact.audience and issubclass(fact, ChangesBalance)}
+"""Commands that change a balance, `account.credit` for instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +115,6 @@ def fact_of(move: Move) -> Fact:
     match move.verb:
         case "open":
             return OpenAccount(account_id=ACCOUNT)
-        case "credit":
-            return CreditAccount(credit_id=name, account_id=ACCOUNT, amount=move.size, after=after)
         case "reserve":
             asked = {"amount": move.size, "hold_s": float(move.lasts or 0), "after": after}
             return OrderPlaced.model_validate({**order, **asked})
@@ -130,8 +133,11 @@ def fact_of(move: Move) -> Fact:
             return PromoRefused(redemption_id=name, account_id=ACCOUNT, reason="used_up")
         case "sweep":
             return DeadlinePassed(account_id=ACCOUNT)
-        case other:
-            raise ValueError(f"no such verb: {other!r}")
+        case verb:
+            command = CHANGES[f"account.{verb}"]
+            figures = dict.fromkeys(command.model_fields, move.size)
+            of = {command.saga_field: name, "account_id": ACCOUNT, "after": after}
+            return command.model_validate({**figures, **of})
 
 
 def message(fact: Fact, trace: str | None = None) -> Message:
@@ -163,6 +169,9 @@ def describe(fact: Fact) -> str:
             return f"{name_of(of)} expired {amount}"
         case CoinsMultiplied(operation_id=of, factor=factor, added=added):
             return f"{name_of(of)} multiplied by {factor} +{added}"
+        case TookEffect(operation_id=of) as done:
+            size, answer = (getattr(done, field) for field in (done.size_field, done.answer_field))
+            return f"{name_of(of)} {done.type.partition('.')[2]} {answer} by {size}"
         case OperationWaiting() | OperationAccepted() as told:
             how = "accepted" if isinstance(told, OperationAccepted) else "waits"
             ahead = ",".join(map(name_of, told.waits_for))
