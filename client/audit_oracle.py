@@ -48,6 +48,10 @@ def _multiplied(coins: int, factor: int) -> int | None:
     return coins * factor - coins if coins * factor <= COINS_MAX else None
 
 
+def _share(coins: int, percent: int) -> int | None:
+    return coins * percent // 100
+
+
 def _any(state: int, size: int) -> int | None:
     return size
 
@@ -62,6 +66,7 @@ ORACLE: Mapping[str, Row] = {
     "reserve": Row("account", _at_hand, "insufficient_coins", "captured", adds=-1, is_reservation=True),
     "receive": Row("account", _room, "balance_limit", "captured", is_reservation=True),
     "multiply": Row("account", _multiplied, "balance_limit", "multiplied"),
+    "fee": Row("account", _share, "", "charged", adds=-1),
     "take": Row("item", _at_hand, "out_of_stock", "captured", adds=-1, is_reservation=True),
     "restock": Row("item", _any, "", "restocked"),
     "claim": Row("code", _one_more, "used_up", "captured", is_reservation=True),

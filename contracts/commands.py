@@ -58,6 +58,25 @@ class CreditAccount(_Command, ChangesBalance):
         return ChangeOf("credit", self.amount)
 
 
+Percent = Annotated[int, Field(strict=True, ge=1, le=100, description="Percent of a balance.")]
+
+
+class ChargeFee(_Command, ChangesBalance):
+    """Take `percent` of an account's balance, rounded down. Nothing withdraws it."""
+
+    type: ClassVar[str] = "account.fee"
+    audience: ClassVar[tuple[Audience, ...]] = ("operator",)
+    saga_field: ClassVar[str] = "fee_id"
+
+    fee_id: UUID
+    percent: Percent
+    after: After = ()
+
+    @property
+    def change(self) -> Change:
+        return ChangeOf("fee", self.percent)
+
+
 class PlaceOrder(_Command):
     """Buy `quantity` of an item, paid by the account, at the catalog's price.
 

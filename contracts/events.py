@@ -137,6 +137,17 @@ class CoinsMultiplied(TookEffect):
     added: Count
 
 
+class CoinsCharged(TookEffect):
+    """A percentage of the balance was taken: this many coins."""
+
+    type: ClassVar[str] = "coins.charged"
+    terminal: ClassVar[bool] = True
+    size_field: ClassVar[str] = "percent"
+
+    percent: Count
+    amount: Count
+
+
 class OperationWaiting(OperationEvent):
     """The operation's answer still depends on how others end, or those that it names in `after` have not come.
 

@@ -87,4 +87,21 @@ class Multiply(Coins):
         return min(least, least * self.size), max(greatest, COINS_MAX)
 
 
-KINDS: Mapping[str, type[Coins]] = {kind.name: kind for kind in (Credit, Bonus, Reserve, Receive, Multiply)}
+class Fee(Coins):
+    """`size` percent of the balance, rounded down. The answer is what that takes."""
+
+    __slots__ = ()
+    name, done = "fee", "charged"
+
+    def answer(self, state: int) -> int:
+        return state * self.size // 100
+
+    def adds(self, answer: int) -> tuple[int, ...]:
+        return (-answer,)
+
+    def hull(self, least: int, greatest: int) -> tuple[int, int]:
+        # What is left grows with the balance, so the ends stay the ends.
+        return least - self.answer(least), greatest - self.answer(greatest)
+
+
+KINDS: Mapping[str, type[Coins]] = {kind.name: kind for kind in (Credit, Bonus, Reserve, Receive, Multiply, Fee)}

@@ -11,7 +11,7 @@ from contracts.base import COINS_MAX
 from holdfast.pending import Kind, NumberKind, Refused
 from order_service.kinds import Restock, Take
 from promo_service.kinds import Claim
-from user_service.kinds import Bonus, Credit, Multiply, Receive, Reserve
+from user_service.kinds import Bonus, Credit, Fee, Multiply, Receive, Reserve
 
 Seats = frozenset[int]
 
@@ -102,12 +102,20 @@ class Subject:
 
 def _coins(chance: Random) -> Sequence[Kind[Any]]:
     size = chance.randrange(1, 8)
-    return [Credit(size), Bonus(size), Receive(size), Multiply(chance.choice((1, 2, 3))), *[Reserve(size)] * 4]
+    fee = Fee(chance.choice((1, 10, 25, 50, 99, 100)))
+    return [Credit(size), Bonus(size), Receive(size), Multiply(chance.choice((1, 2, 3))), fee, *[Reserve(size)] * 4]
 
 
 def _coins_near_the_limit(chance: Random) -> Sequence[Kind[Any]]:
     size = chance.choice((1, 2, 3, COINS_MAX // 2, COINS_MAX // 2 + 2, COINS_MAX - 2))
-    return [Credit(size), Receive(size), Multiply(2), Multiply(3), *[Reserve(size)] * 3]
+    return [
+        Credit(size),
+        Receive(size),
+        Multiply(2),
+        Multiply(3),
+        Fee(chance.choice((1, 50, 100))),
+        *[Reserve(size)] * 3,
+    ]
 
 
 SUBJECTS = (
