@@ -8,8 +8,10 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from client.audit import audit
+from client.client import Client
 from contracts.base import COINS_MAX
-from contracts.commands import CreditAccount
+from contracts.commands import CreditAccount, PlaceOrder
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -227,6 +229,25 @@ async def test_a_crowd_of_gifts_keeps_every_coin(site: Site, probe: Probe) -> No
     assert found == list(expected.values())
     assert sum(found) == 200
     assert min(found) >= 0
+    report = await audit(site.client_env()["HOLDFAST_AUDIT_DATABASE_URL"])
+    assert report.accounts >= 4
+    assert report.findings == ()
+
+
+@pytest.mark.usefixtures("gifts")
+async def test_a_client_sends_a_gift_and_what_it_sends_next_comes_after_it(site: Site, probe: Probe) -> None:
+    giver, receiver = await account(probe, 50), await account(probe)
+    async with Client(site.client_env()["HOLDFAST_AMQP_URL"], name="test client") as client:
+        sent = gift(giver, receiver)
+        told = await client.send(sent, fill_after=True)
+        assert told.id == sent.gift_id
+        assert (await client.outcome(told)).outcome == "handled"
+        order = await client.place_order(giver, "no-such-item")
+        assert isinstance(order.command, PlaceOrder)
+        assert order.command.after == (sent.gift_id,)
+        assert await ended(probe, sent.gift_id) == "gift.completed"
+        assert (await client.wait_for_operation(giver, sent.gift_id)).state == "captured"
+        assert (await client.wait_for_operation(receiver, room_id(sent.gift_id))).added == 20
 
 
 async def stands_as(site: Site, gift_id: UUID) -> tuple[str, str]:
