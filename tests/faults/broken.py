@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
@@ -14,12 +15,20 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contracts.commands import CreditAccount
+from holdfast.pending import Entity, Operation, Outcome
 from messaging import consumer
 from messaging.consumer import Consumer
+from messaging.entities import Entities
+from messaging.message import Announcement, Message
 from messaging.outbox import Outgoing
 from messaging.relay import Relay
 from messaging.unit_of_work import Arrived, UnitOfWork
-from tests.simulation.mutants import operation_is_not_recognised, use_of_a_code_is_kept
+from order_service import kinds as goods
+from promo_service.claims import Claims
+from promo_service.redemption import Redemption
+from promo_service.uses import Release, UseFact, Want
+from user_service.handlers import AccountHandlers
 
 Break = Callable[[pytest.MonkeyPatch], None]
 
@@ -66,13 +75,56 @@ def inbox_knows_nothing(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(UnitOfWork, "_receive", broken)
 
 
+def past_credit_is_not_recognised(patch: pytest.MonkeyPatch) -> None:
+    """A credit that an account has had counts as new if it comes again."""
+    handle = AccountHandlers.handle
+
+    def broken(self: AccountHandlers, state: Entities, message: Message, now: datetime) -> Sequence[Announcement]:
+        if isinstance(message.fact, CreditAccount):
+            state.at[message.fact.account_id].past.pop(message.fact.credit_id, None)
+        return handle(self, state, message, now)
+
+    patch.setattr(AccountHandlers, "handle", broken)
+
+
+def use_of_a_code_is_kept(patch: pytest.MonkeyPatch) -> None:
+    """A redemption that was refused does not give its use of the code back."""
+    do = Claims.do
+
+    def broken(self: Claims, redemption: Redemption, want: Want) -> Sequence[UseFact]:
+        return () if isinstance(want, Release) else do(self, redemption, want)
+
+    patch.setattr(Claims, "do", broken)
+
+
+def after_is_ignored(patch: pytest.MonkeyPatch) -> None:
+    """An operation joins its account at once, whatever it is to come after."""
+    arrive = Entity.arrive
+
+    def broken(self: Entity[int], operation: Operation[int], now: datetime) -> Outcome[int]:
+        return arrive(self, replace(operation, after=()), now)
+
+    patch.setattr(Entity, "arrive", broken)
+
+
+def goods_are_promised_that_are_not_there(patch: pytest.MonkeyPatch) -> None:
+    """An order gets its pieces, however few there are."""
+
+    def broken(self: goods.Take, state: int) -> int:
+        return self.size
+
+    patch.setattr(goods.Take, "answer", broken)
+
+
 BREAKS: Mapping[str, Break] = {
     each.__name__: each
     for each in (
         acknowledges_before_the_commit,
+        after_is_ignored,
         deletes_what_was_left_behind,
+        goods_are_promised_that_are_not_there,
         inbox_knows_nothing,
-        operation_is_not_recognised,
+        past_credit_is_not_recognised,
         use_of_a_code_is_kept,
     )
 }

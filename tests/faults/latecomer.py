@@ -24,7 +24,7 @@ async def unserved(traffic: Traffic, within_s: float) -> list[str]:
     account = f"{traffic.name}-late-{uuid4().hex[:8]}"
     try:
         async with asyncio.timeout(within_s):
-            endings = [await traffic.learn(saga, within_s) for saga in await _send(traffic, account)]
+            endings = [await traffic.learn(saga, within_s) for saga in await send(traffic, account)]
             ask = traffic.client.ask
             view = await until(lambda: ask.account(account), lambda seen: not seen.pending, within_s, account)
     except (StillOpen, Unreachable, TimeoutError) as error:
@@ -34,8 +34,8 @@ async def unserved(traffic: Traffic, within_s: float) -> list[str]:
     return [] if seen == due else [f"{account}, who came last: {seen} instead of {due}"]
 
 
-async def _send(traffic: Traffic, account: str) -> tuple[UUID, UUID, UUID]:
-    """All commands at once; each names the one before, so that they take effect in this order."""
+async def send(traffic: Traffic, account: str) -> tuple[UUID, UUID, UUID]:
+    """Credit, buy and double, all at once; each names those before, so that they take effect in this order."""
     client, shop, ids = traffic.client, traffic.shop, (uuid4(), uuid4(), uuid4())
     sends: tuple[tuple[OperationKind, int, Callable[[], Awaitable[Sent]]], ...] = (
         ("credit", COINS, lambda: client.credit(account, COINS, credit_id=ids[0])),

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.roles import Bonus, PromoEffect
 from contracts.events import OperationKind
 from contracts.queries import OperationView, OrderView, RedemptionView
+from contracts.roles import Bonus, PromoEffect
 
 View = OperationView | OrderView | RedemptionView
 

@@ -30,6 +30,7 @@ RESEND_S = 2.0
 GLANCE_S = 0.5
 GLANCES = 0.3
 """After this share of commands the shopper waits a little to see how it ends, so that the next is surely sent later."""
+IRREVOCABLE = 0.5
 WAIT_S = 600.0
 """The traffic says when it is too late, not the shopper."""
 
@@ -132,11 +133,13 @@ class Shopper:
             await self._traffic.until_confirmed(lambda: client.cancel_order(self.account, order_id))
 
     async def _redeem(self, code: Code) -> None:
+        """Now and then for good: nothing withdraws it, however long it waits. Others must not wait for its use then."""
         redemption_id, client = uuid4(), self._traffic.client
+        wait_s = None if code.uses_max is None and self._random.random() < IRREVOCABLE else 8.0
         await self._send(
             redemption_id,
             *effect_of(code.effect),
-            lambda: client.redeem_promo(self.account, code.name, wait_s=8.0, redemption_id=redemption_id),
+            lambda: client.redeem_promo(self.account, code.name, wait_s=wait_s, redemption_id=redemption_id),
         )
 
     async def _publish_twice(self) -> None:
@@ -147,7 +150,7 @@ class Shopper:
         await self._send(order_id, "reserve", item.price, lambda: self._traffic.publish(order, times=2))
 
     async def _publish_backwards(self) -> None:
-        """A redemption comes before the credit that it names, so that the account keeps the credit's place."""
+        """A redemption comes before the credit that it names, so that it stands outside until that has come."""
         credit_id, redemption_id, amount = uuid4(), uuid4(), self._random.randint(1, 20)
         code = self._random.choice(self._traffic.shop.codes)
         redeem = RedeemPromo(

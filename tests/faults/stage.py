@@ -16,9 +16,8 @@ from local.processes import PortTakenError
 from local.service import Service
 from local.stack import stop_all
 
-NAMED_S = 5.0
-SETTINGS = {"USER_SERVICE_NAMED_S": str(NAMED_S)}
-"""A command that is named in `after` and was lost on its way gives up its place before its saga's own deadline."""
+SETTINGS = {"USER_SERVICE_JOIN_S": "8", "PROMO_SERVICE_WAIT_S": "8"}
+"""What names commands in `after` that were lost, and says itself no time to join by, is refused within this time."""
 
 
 class Stage:

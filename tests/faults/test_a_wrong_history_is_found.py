@@ -14,7 +14,6 @@ from contracts.roles import Bonus
 from tests.faults.saga import Asked, Ending
 from tests.faults.serial import contradictions, histories
 from tests.faults.shop import Code, Item, Kept, lost_goods, wrong_uses
-from tests.faults.stage import NAMED_S
 
 CREDIT, ORDER, DOUBLE, BONUS = (UUID(int=number) for number in range(1, 5))
 ASKED = {
@@ -98,11 +97,12 @@ def test_a_place_before_what_was_named_is_found() -> None:
     assert found == f"saga {DOUBLE} named {ORDER}, and stands before it"
 
 
-def test_a_place_that_may_have_lapsed_is_not_found_fault_with() -> None:
-    late = {saga: replace(TOLD[saga], told=ASKED[ORDER].sent + NAMED_S) for saga in (ORDER, DOUBLE)}
+def test_a_place_before_what_was_named_is_found_however_late_that_came() -> None:
+    late = {saga: replace(TOLD[saga], told=ASKED[ORDER].sent + 600) for saga in (ORDER, DOUBLE)}
     asked = ASKED | {BONUS: replace(ASKED[BONUS], sent=late[ORDER].told)}
-    told = TOLD | late | {BONUS: replace(TOLD[BONUS], told=9.0)}
-    assert contradictions(asked, told, _books(65, (CREDIT, DOUBLE, ORDER, BONUS))) == []
+    told = TOLD | late | {BONUS: replace(TOLD[BONUS], told=late[ORDER].told + 1)}
+    (found,) = contradictions(asked, told, _books(65, (CREDIT, DOUBLE, ORDER, BONUS)))
+    assert found == f"saga {DOUBLE} named {ORDER}, and stands before it"
 
 
 def test_an_account_is_searched_only_once_all_its_sagas_have_ended() -> None:
@@ -116,6 +116,19 @@ def test_goods_that_are_lost_or_sold_twice_are_found(left: int, taken: int) -> N
     assert list(lost_goods([item], [Kept("tea", 7, 3)])) == []
     assert len(list(lost_goods([item], [Kept("tea", left, taken)]))) == 1
     assert len(list(lost_goods([item], []))) == 1
+
+
+def test_goods_that_were_refused_and_are_left_are_found() -> None:
+    item = Item("tea", 5, 10)
+    assert list(lost_goods([item], [Kept("tea", 1, 9, refused=2)])) == []
+    assert len(list(lost_goods([item], [Kept("tea", 2, 8, refused=2)]))) == 1
+
+
+def test_a_use_that_was_refused_and_is_left_is_found() -> None:
+    few, many = Code("few", Bonus(amount=5), uses_max=2), Code("few", Bonus(amount=5))
+    assert list(wrong_uses([few], [Kept("few", 2, 2, refused=1)])) == []
+    assert len(list(wrong_uses([few], [Kept("few", 1, 1, refused=1)]))) == 1
+    assert len(list(wrong_uses([many], [Kept("few", 9, 9, refused=1)]))) == 1
 
 
 @pytest.mark.parametrize(("uses", "held"), [(3, 3), (2, 1), (1, 2)])

@@ -31,7 +31,7 @@ async def test_without_a_fault_nothing_is_found(stage: Stage) -> None:
 
 
 COIN = ("user_service", "UPDATE accounts SET balance = balance + :by WHERE account_id = :of")
-GOODS = ("order_service", "UPDATE items SET stock = stock + :by WHERE item = :of")
+GOODS = ("order_service", "UPDATE stock SET pieces = pieces + :by WHERE item = :of")
 
 
 @pytest.mark.parametrize(("service", "change"), [COIN, GOODS], ids=["coin", "goods"])

@@ -12,9 +12,10 @@ import pytest
 
 from contracts.topology import SERVICES
 from local.parts import Parts
+from tests.faults import latecomer
 from tests.faults.process import live_and_die, start_broken
 from tests.faults.stage import Stage
-from tests.faults.traffic import Traffic
+from tests.faults.traffic import SAGA_S_MAX, Traffic
 from tests.service.sites import rows
 
 SEED = 31
@@ -65,9 +66,10 @@ async def _killed_before_it_publishes(stage: Stage, broken: Broken) -> None:
 
 
 async def _all_is_said_twice(stage: Stage, broken: Broken) -> None:
-    """As by clients whose confirms are lost. Without its index the database keeps what it would refuse."""
+    """As by clients whose confirms are lost. Without unique keys the database keeps what it would refuse."""
     await stage.kill("user_service")
     await rows(stage.site, "user_service", "DROP INDEX IF EXISTS ledger_operation")
+    await rows(stage.site, "user_service", "ALTER TABLE operations DROP CONSTRAINT IF EXISTS operations_pkey")
     await asyncio.to_thread(start_broken, stage.services["user_service"], broken)
     traffic = Traffic(stage, SEED, SHOPPERS)
     publish = traffic.client.connection.publish
@@ -93,11 +95,50 @@ async def _a_code_is_refused(stage: Stage, broken: Broken) -> None:
         await traffic.settled("a code of nobody's")
 
 
+async def _a_command_overtakes(stage: Stage, broken: Broken) -> None:
+    """The doubling comes to the account before the order that it names."""
+    await stage.kill("user_service")
+    await asyncio.to_thread(start_broken, stage.services["user_service"], broken)
+    async with Traffic(stage, SEED, SHOPPERS) as traffic:
+        await stage.kill("order_service")
+        credit_id, order_id, redemption_id = await latecomer.send(traffic, f"{traffic.name}-early")
+        await traffic.learn(credit_id, SAGA_S_MAX)
+        await traffic.learn(redemption_id, SAGA_S_MAX)
+        await stage.start("order_service")
+        await traffic.learn(order_id, SAGA_S_MAX)
+        await traffic.settled("a command overtaken by one that names it")
+
+
+async def _more_is_bought_than_there_is(stage: Stage, broken: Broken) -> None:
+    await stage.kill("order_service")
+    await asyncio.to_thread(start_broken, stage.services["order_service"], broken)
+    async with Traffic(stage, SEED, SHOPPERS) as traffic:
+        account, scarce = f"{traffic.name}-collector", traffic.shop.scarce
+        await traffic.client.open_account(account)
+        await traffic.client.credit(account, scarce.price * 10)
+        await traffic.client.place_order(account, scarce.name, (scarce.stock or 0) + 1)
+        await traffic.settled("more bought than there is")
+
+
 CASES: Sequence[tuple[Hurt, Broken, str]] = (
     (_killed_before_its_commit, ["acknowledges_before_the_commit"], rf"\A.*\n({WAITS}\n?)+\Z"),
     (_killed_before_it_publishes, ["deletes_what_was_left_behind"], r"credit .*: credited, .* no event ever said so"),
-    (_all_is_said_twice, ["inbox_knows_nothing", "operation_is_not_recognised"], r"the answers make .* coins, it has"),
-    (_a_code_is_refused, ["use_of_a_code_is_kept"], r"audit: code .*: uses: expected"),
+    (
+        _all_is_said_twice,
+        ["inbox_knows_nothing", "past_credit_is_not_recognised"],
+        r"the answers make .* coins, it has",
+    ),
+    (
+        _a_code_is_refused,
+        ["use_of_a_code_is_kept"],
+        r"audit: code .*: use of redemption .*, which is refused: expected",
+    ),
+    (_a_command_overtakes, ["after_is_ignored"], r"saga .* named .*, and stands before it"),
+    (
+        _more_is_bought_than_there_is,
+        ["goods_are_promised_that_are_not_there"],
+        r"dead letter of order_service: .*pieces_not_negative",
+    ),
 )
 
 

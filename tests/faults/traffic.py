@@ -22,8 +22,8 @@ from client.audit import read
 from client.client import Client, Sent
 from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
-from contracts.roles import Multiply
 from contracts.envelope import Envelope, encode
+from contracts.roles import Multiply
 from tests.faults import latecomer, shop
 from tests.faults.heard import Heard, unheard
 from tests.faults.saga import Asked, Ending, View, ending
