@@ -83,12 +83,19 @@ def of_question(random: Random) -> HostileMessage:
     name = random.choice(sorted(name for name, query in QUERIES.items() if "client" in query.audience))
     bad = random.choice((b"{", b"\xff", b"[]", b"NaN", b"[" * 5000, b'{"account_id": "\\ud800"}', b'{"a": 1, "a": 1}'))
     huge = random.choice(HUGE).encode()
-    good = json.dumps({"account_id": "nobody", "order_id": str(UUID(int=7)), "redemption_id": str(UUID(int=7))})
+    ids = dict.fromkeys(("order_id", "redemption_id", "operation_id"), str(UUID(int=7)))
+    good = json.dumps({"account_id": "nobody", "item": "nothing", **ids})
     asked = {"content_type": "application/json", "user_id": "client", "delivery_mode": 1, "expiration": "30000"}
     mine = {**asked, "reply_to": REPLY_TO, "correlation_id": str(random.random())}
     cases: tuple[tuple[str, Fate, str, bytes, dict[str, Any]], ...] = (
         ("a question that is no JSON", "answered", name, bad, mine),
-        ("a question of a wrong type", "answered", name, b'{"account_id": 7, "order_id": [], "limit": 1e400}', mine),
+        (
+            "a question of a wrong type",
+            "answered",
+            name,
+            b'{"account_id": 7, "order_id": [], "item": {}, "limit": 1e400}',
+            mine,
+        ),
         ("a question for too many", "answered", "account.history", b'{"account_id": "x", "limit": %b}' % huge, mine),
         ("a question without a sender", "ignored", name, good.encode(), {**mine, "user_id": None}),
         ("a question without a reply queue", "ignored", name, good.encode(), asked),
