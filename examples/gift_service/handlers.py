@@ -14,7 +14,8 @@ from contracts.events import CoinsExpired, CoinsRefused, CoinsReleased, Operatio
 from contracts.topology import facts_for
 from examples.gift_service import store, views
 from examples.gift_service.facts import AnswerOverdue, DeadlinePassed, sides
-from examples.gift_service.gift import Contradiction, Situation, Step, decide
+from examples.gift_service.gift import decide
+from examples.gift_service.moves import Contradiction, Situation, Step
 from examples.gift_service.settings import Settings
 from examples.gift_service.state import Gift
 from examples.gift_service.store import Gifts
@@ -74,7 +75,7 @@ class GiftHandlers:
         except Contradiction as error:
             raise Refused(str(error)) from None
         if step.gift is not gift:
-            state.gifts[gift.id] = step.gift
+            state.put(step.gift)
         return [_announcement(step, fact) for fact in step.facts]
 
     async def save(self, connection: AsyncConnection, state: Gifts) -> None:
@@ -110,10 +111,10 @@ def _about_no_gift(fact: OperationEvent) -> Sequence[Announcement]:
 
 def _must_be_free(state: Gifts, fact: Fact) -> None:
     """No gift's id may be that of another gift's operation: an answer would be about both."""
-    if isinstance(fact, SendGift) and fact.gift_id not in state.gifts:
-        known = {each for gift in state.gifts.values() for each in (gift.room_id, gift.credit_id)}
-        if fact.gift_id in known or room_id(fact.gift_id) in state.gifts:
-            raise Refused(f"gift_id: {fact.gift_id} was made from another gift's id; use a random id for each gift")
+    if not isinstance(fact, SendGift) or fact.gift_id in state.gifts:
+        return
+    if state.find(fact.gift_id, ("receiver", "credit")) or room_id(fact.gift_id) in state.gifts:
+        raise Refused(f"gift_id: {fact.gift_id} was made from another gift's id; use a random id for each gift")
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:

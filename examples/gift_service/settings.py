@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from examples.gift_service.gift import ASK_AGAIN_S_MAX
+from examples.gift_service.moves import ASK_AGAIN_S_MAX
 from examples.gift_service.words import DEADLINE_S_MAX
 from messaging.settings import MigrationSettings, ServiceSettings
 

@@ -32,17 +32,22 @@ class Gifts:
     _operations: dict[tuple[Side, UUID | None], UUID] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.gifts, self._operations = dict(self.loaded), {}
+        self.gifts, self._operations = {}, {}
         for each in self.loaded.values():
-            for operation in each.operations().items():
-                self._operations[operation] = each.id
+            self.put(each)
+
+    def put(self, gift: Gift) -> None:
+        """The gift is as this one now."""
+        self.gifts[gift.id] = gift
+        for operation in gift.operations().items():
+            self._operations[operation] = gift.id
 
     def find(self, operation_id: UUID, sides: Iterable[Side]) -> tuple[Gift, Side] | None:
         """The gift that has this operation on one of these sides, and the side."""
         for side in sides:
-            gift = self.gifts.get(self._operations.get((side, operation_id), operation_id))
-            if gift and gift.operations()[side] == operation_id:
-                return gift, side
+            gift_id = self._operations.get((side, operation_id))
+            if gift_id and self.gifts[gift_id].operations()[side] == operation_id:
+                return self.gifts[gift_id], side
         return None
 
 

@@ -20,7 +20,8 @@ from contracts.events import (
 )
 from contracts.topology import facts_for
 from examples.gift_service.facts import AnswerOverdue, DeadlinePassed, Side
-from examples.gift_service.gift import ASK_AGAIN_S_MAX, TABLE, WITHDRAWALS_MAX, Contradiction, Situation, decide
+from examples.gift_service.gift import TABLE, decide
+from examples.gift_service.moves import ASK_AGAIN_S_MAX, WITHDRAWALS_MAX, Contradiction, Situation
 from examples.gift_service.state import Gift
 from examples.gift_service.words import (
     CancelGift,
