@@ -85,6 +85,7 @@ def _faults() -> Iterator[Piece]:
         env = {"HOLDFAST_HOSTILE_MESSAGES": "10000", "HOLDFAST_HOSTILE_FIRST": f"{10_000 * number}"}
         yield _fault(f"hostile messages {number}", "hostile", env)
     yield _fault("purges and a whole day once more", "purged", {})
+    yield _fault("order_service stands still for ten minutes", "stands_still", {"HOLDFAST_STILL_S": "600"})
     yield _fault("soak", "soak", {"HOLDFAST_SOAK_S": "1800", "HOLDFAST_SOAK_SEED": "11"})
 
 
