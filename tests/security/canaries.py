@@ -23,12 +23,12 @@ import asyncpg
 from aiormq.abc import AbstractChannel
 from pamqp.commands import Basic
 
+from contracts.topology import SERVICES
 from local.processes import Process, _descendants
 from local.site import Site
 from local.sources import PROJECT
 from provision.databases import owner
 from provision.direct import open_directly
-from provision.secrets import SERVICES
 
 CALL_S_MAX = 100
 

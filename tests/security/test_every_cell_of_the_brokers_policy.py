@@ -21,7 +21,7 @@ from tests.evidence import record
 from tests.security.logins import DONE, REFUSED, Attempt, Login, all_powerful, another_client, login
 from tests.security.policy import BROKER, SERVICES, Policy, read
 
-OURS = ("commands", "user", "order", "promo", "dead", "replay", "queries", "replies", "unrouted")
+OURS = ("commands", *topology.EXCHANGE_OF.values(), "dead", "replay", "queries", "replies", "unrouted")
 EXCHANGES = (*OURS, "", "amq.topic", "amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.rabbitmq.trace")
 OF_SERVICES = [f"{name}{tail}" for name in SERVICES for tail in ("", ".dead", ".queries")] + ["unrouted.dead"]
 QUEUE_ACTIONS = ("declare", "bind", "consume", "purge", "delete")
@@ -42,7 +42,7 @@ async def everybody(site: Site, parts: Parts) -> AsyncIterator[list[Login]]:
 def keys(users: list[str], exchange: str = "commands") -> list[str]:
     """Every routing key that means something here, and some that are meant to get around a rule."""
     types = list(topology.FACTS)
-    questions = [name for name in queries.QUERIES if name not in queries.EVERY_SERVICE_QUERIES]
+    questions = list(topology.QUERIES)
     questions += [f"{service}.{name}" for service in SERVICES for name in queries.EVERY_SERVICE_QUERIES]
     replies = [f"reply.{user}.1" for user in users] + [f"reply.{user}.#" for user in users]
     replies += ["reply.client", "reply.clientele.1", "reply.#", "reply.*.1", "xreply.client.1", "reply"]
