@@ -49,7 +49,7 @@ def goods_and_uses(plan: Plan, left: Left, hashes: dict[str, str]) -> Iterator[t
     pieces = {each.key: each.state for each in stock.entities}
     states = {each.id: each.state for each in left.orders}
     for item in plan.goods:
-        if item.external:
+        if item.stock is None:
             continue
         sold = sum(each.quantity for each in left.orders if each.item == item.name and each.state == "completed")
         put = sum(each.size for each in stock.ledger if each.key == item.name and each.kind == "restock")

@@ -8,7 +8,7 @@ from uuid import UUID
 from contracts.base import Fact
 from contracts.events import CoinsMultiplied, CoinsRefused, OrderFailed, PromoRedeemed, PromoRefused
 from tests.simulation.history import History, Told
-from tests.simulation.plan import Fault, Goods, Plan, Promotion, Saga
+from tests.simulation.plan import EXTERNAL, Fault, Goods, Plan, Promotion, Saga
 from tests.simulation.rows import Left
 
 UNHURRIED = 0.97
@@ -160,9 +160,10 @@ def _may_be_gone(plan: Plan, saga: Saga, reason: str) -> bool:
     """Whether others can have taken what there was."""
     match reason:
         case "out_of_stock":
-            return _demand(plan, saga) > min(each.stock for each in goods_of(plan, saga))
+            least = min((each.stock for each in goods_of(plan, saga) if each.stock is not None), default=None)
+            return least is not None and _demand(plan, saga) > least
         case "rejected":
-            return saga.of == "ordered" and saga.owner == "rejects"
+            return saga.of in EXTERNAL and saga.owner == "rejects"
         case "code_not_accepted":
             uses_max = promotion_of(plan, saga).uses_max
             return uses_max is not None and len(_others(plan, saga)) >= uses_max
@@ -187,13 +188,12 @@ def _may_be_late(plan: Plan, saga: Saga, told: Mapping[str, Told]) -> bool:
     if any(name.startswith(WAITING) for name in told):
         return True
     slow = saga.owner == "is silent" or saga.answers_after_s + UNFAULTED_S >= deadline_s(plan, saga)
-    return slow and (saga.of == "ordered" or (saga.kind == "guest" and saga.of in ("out", "in")))
+    return slow and (saga.of in EXTERNAL or (saga.kind == "guest" and saga.of in ("out", "in")))
 
 
 def _demand(plan: Plan, saga: Saga) -> int:
-    """How many of the saga's item are bought at most; none of those that never run out."""
-    external = any(each.external for each in goods_of(plan, saga))
-    return 0 if external else sum(each.size for each in plan.sagas if each.kind == "buy" and each.of == saga.of)
+    """How many of the saga's item are bought at most."""
+    return sum(each.size for each in plan.sagas if each.kind == "buy" and each.of == saga.of)
 
 
 def unanswered_cancels(plan: Plan, history: History) -> Iterator[str]:

@@ -210,7 +210,6 @@ def order_completes_before_it_is_paid(patch: pytest.MonkeyPatch) -> None:
         return replace(step, order=replace(step.order, state="completed"))
 
     patch.setattr(orders, "_confirm", broken)
-    _moved(patch, orders.TABLE["reserved"], orders.GoodsTaken, broken)
 
 
 def expired_order_completes(patch: pytest.MonkeyPatch) -> None:

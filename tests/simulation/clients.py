@@ -20,7 +20,7 @@ from contracts.commands import (
 from contracts.roles import Bonus, Multiply
 from tests.simulation.guest import EXCHANGE, Guest
 from tests.simulation.history import name_of
-from tests.simulation.plan import Goods, Plan, Promotion, Saga
+from tests.simulation.plan import EXTERNAL, Goods, Plan, Promotion, Saga
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -156,7 +156,7 @@ class Clients:
 
     def _ask_warehouse(self, fact: Fact, at: float, early: bool) -> None:
         saga = self._sagas[getattr(fact, fact.saga_field)]
-        answers_early = saga.of == "ordered" and saga.owner == "accepts" and saga.answers_after_s < 0.1
+        answers_early = saga.of in EXTERNAL and saga.owner == "accepts" and saga.answers_after_s < 0.1
         if saga.owner == "is silent" or early != answers_early:
             return
         answer: Fact = FulfilmentAccepted(order_id=saga.id)

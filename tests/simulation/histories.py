@@ -37,7 +37,7 @@ def findings(plan: Plan, history: History, left: Left, hashes: Mapping[str, str]
     if not plan.puts:
         stock = states["order_service"]
         for item in plan.goods:
-            if not item.external and item.scarce == "wait":
+            if item.stock is not None and item.scarce == "wait":
                 takes = [each for saga in plan.sagas if saga.of == item.name and (each := _take(history, saga))]
                 histories.append((item.name, takes, item.stock, stock.get(item.name, 0)))
     for promotion in plan.promotions:

@@ -78,7 +78,7 @@ class MemoryOrders(OrderHandlers):
         ids = {*(order_id for order_id, _ in about.placed), *about.others}
         known = [self.orders[each] for each in ids if each in self.orders]
         operations = {*about.puts, *((item, order_id) for order_id, item in about.placed if order_id in about.others)}
-        operations |= {(order.item, order.id) for order in known if order.item and _wants_stock(order)}
+        operations |= {(order.item, order.id) for order in known if order.item and order.is_on_stock}
         stock = await self.keeper.load(None, operations) if operations else Entities({}, set())
         waiting = {cast(UUID, each.id) for entity in stock.at.values() for each in entity if each.status == "waiting"}
         orders = {each: self.orders[each] for each in ids | waiting if each in self.orders}
@@ -105,10 +105,6 @@ class MemoryOrders(OrderHandlers):
         """When work falls due next."""
         times = [at for each in self.orders.values() for at in (each.deadline, each.ask_again_at) if at]
         return min(times, default=None)
-
-
-def _wants_stock(order: Order) -> bool:
-    return order.fulfilment == "instant" and order.state in ("placed", "reserved", "confirmed")
 
 
 class MemoryPromos(PromoHandlers):

@@ -24,6 +24,12 @@ ACCOUNTS_MAX, SAGAS_MAX = 4, 12
 DEADLINES_S = (2.0, 5.0, 20.0, 120.0)
 JOINS_S = (3.0, 30.0, 300.0)
 SPREADS_S = (0.05, 0.5, 10.0)
+ITEMS = ("common", "scarce", "sparse", "made", "ordered", "ordered")
+SCARCE_ITEMS = ("scarce", "made", "made", "made", "ordered")
+"""What is bought, and put again, mostly; and where many want the same pieces while an operator counts them."""
+EXTERNAL = ("made", "ordered")
+"""Items that a warehouse has."""
+CONTENDED = 0.15
 RICH = 0.05
 """How often an account holds nearly as much as it may."""
 
@@ -35,11 +41,13 @@ Meddling = Literal["confirms", "gives up"]
 
 @dataclass(frozen=True, slots=True)
 class Goods:
-    """An item of the catalog. `scarce`: what becomes of who comes when pieces may yet come back."""
+    """An item of the catalog. `stock` None: its pieces are not counted. `scarce`: what becomes of who comes when pieces
+    may yet come back.
+    """
 
     name: str
     price: int
-    stock: int
+    stock: int | None
     external: bool = False
     scarce: Scarce = "wait"
 
@@ -134,7 +142,8 @@ def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None =
         Goods("common", rng.randint(1, 12), 1000),
         Goods("scarce", rng.randint(1, 8), rng.randint(0, 2)),
         Goods("sparse", rng.randint(1, 8), rng.randint(1, 2), scarce="refuse"),
-        Goods("ordered", rng.randint(1, 20), 0, external=True),
+        Goods("made", rng.randint(1, 8), rng.randint(1, 3), external=True),
+        Goods("ordered", rng.randint(1, 20), None, external=True),
     )
     promotions = (
         Promotion("DOUBLE", multiplies=True, size=2, uses_max=None),
@@ -146,8 +155,9 @@ def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None =
     accounts = tuple(f"account-{seed}-{n}" for n in range(rng.randint(1, ACCOUNTS_MAX)))
     spread_s = rng.choice(SPREADS_S)
     sagas: list[Saga] = []
+    items = SCARCE_ITEMS if rng.random() < CONTENDED else ITEMS
     for account in accounts:
-        sagas += _sagas(rng, account, spread_s, sagas)
+        sagas += _sagas(rng, account, spread_s, sagas, items)
     return Plan(
         seed,
         mode or own_mode,
@@ -158,23 +168,24 @@ def plan(seed: int, mode: Mode | None = None, faults: Collection[Fault] | None =
         tuple(sagas),
         calm_at=rng.uniform(1.0, 60.0),
         opened_late=tuple(each for each in accounts if rng.random() < 0.1),
-        puts=_puts(rng, goods, spread_s) if rng.random() < 0.3 else (),
+        puts=_puts(rng, goods, spread_s, items) if items is SCARCE_ITEMS or rng.random() < 0.3 else (),
         pending_max=3 if rng.random() < 0.05 else 1000,
         joins_s=rng.choice(JOINS_S),
     )
 
 
-def _puts(rng: random.Random, goods: tuple[Goods, ...], spread_s: float) -> tuple[Put, ...]:
+def _puts(rng: random.Random, goods: tuple[Goods, ...], spread_s: float, items: tuple[str, ...]) -> tuple[Put, ...]:
+    by_name = {each.name: each for each in goods}
     found = []
-    for _ in range(rng.randint(1, 2)):
-        put = rng.choice(goods)
+    for _ in range(rng.randint(1, 6 if items is SCARCE_ITEMS else 2)):
+        put = by_name[rng.choice(items)]
         price = put.price if rng.random() < 0.7 else rng.randint(1, 12)
-        stock = put.stock if put.external else rng.randint(0, 4)
-        found.append(Put(rng.uniform(0.0, 2 * spread_s), replace(put, price=price, stock=stock)))
+        stock = None if put.stock is None else rng.choice((0, 0, 1, 2, 3))
+        found.append(Put(rng.uniform(0.0, 2 * spread_s + 2.0), replace(put, price=price, stock=stock)))
     return tuple(found)
 
 
-def _sagas(rng: random.Random, account: str, spread_s: float, others: list[Saga]) -> list[Saga]:
+def _sagas(rng: random.Random, account: str, spread_s: float, others: list[Saga], items: tuple[str, ...]) -> list[Saga]:
     """One account's; `others`: sagas of other accounts."""
     first = len(others)
     size = rng.randint(1, 60)
@@ -184,11 +195,11 @@ def _sagas(rng: random.Random, account: str, spread_s: float, others: list[Saga]
     for number in range(first + 1, first + rng.randint(2, SAGAS_MAX)):
         follows = rng.randrange(first, number) if rng.random() < 0.3 else None
         at = rng.uniform(0.0, 0.5 if follows is not None else spread_s)
-        sagas.append(_saga(rng, Saga(number, "buy", _uuid(rng), account, at, follows=follows)))
+        sagas.append(_saga(rng, Saga(number, "buy", _uuid(rng), account, at, follows=follows), items))
     return [_naming(rng, each, sagas, others) for each in sagas]
 
 
-def _saga(rng: random.Random, saga: Saga) -> Saga:
+def _saga(rng: random.Random, saga: Saga, items: tuple[str, ...]) -> Saga:
     chance = rng.random()
     lasts_s = rng.choice(DEADLINES_S) if rng.random() < 0.6 else None
     if chance < 0.13:
@@ -210,7 +221,7 @@ def _saga(rng: random.Random, saga: Saga) -> Saga:
             saga = replace(saga, lasts_s=None, cancels_after_s=rng.uniform(0.0, 1.0))
         return replace(saga, kind="guest", of=asked, size=2 if asked == "multiply" else rng.randint(1, 20))
     meddled_with: Meddling | None = rng.choice(("confirms", "gives up")) if rng.random() < 0.08 else None
-    item = rng.choice(("common", "scarce", "scarce", "sparse", "ordered", "ordered"))
+    item = rng.choice(items)
     return replace(saga, of=item, size=rng.randint(1, 3 if item == "common" else 2), meddled_with=meddled_with)
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Protocol, cast
+from typing import Any, cast
 from uuid import UUID
 
 from contracts.base import Fact
@@ -30,20 +30,16 @@ class Violation(Exception):
         return Violation, (self.check, self.what)
 
 
-class Saga(Protocol):
-    """An order or a redemption."""
+Sagas = Mapping[UUID, Any]
+"""Orders or redemptions."""
 
-    @property
-    def state(self) -> str: ...
-
-
-Sagas = Mapping[UUID, Saga]
-
-GO_ON = {
-    "order_service": {"waiting": "reserved", "reserved": "confirmed"},
-    "promo_service": {"waiting": "waiting", "reserved": "claimed"},
+GO_ON: Mapping[tuple[str, str], Callable[[Any], bool]] = {
+    ("order_service", "waiting"): lambda order: order.state == "reserved" and not order.taken,
+    ("order_service", "reserved"): lambda order: order.state in ("reserved", "confirmed") and order.taken,
+    ("promo_service", "waiting"): lambda redemption: redemption.state == "waiting",
+    ("promo_service", "reserved"): lambda redemption: redemption.state == "claimed",
 }
-"""The state of an order or a redemption, by the status of its operation on the item or the code."""
+"""How an order or a redemption must be, by the status of its operation on the item or the code."""
 
 
 class Watch:
@@ -110,11 +106,11 @@ class Watch:
 
     def _goes_on(self, service: str, key: str, operation: Operation[int]) -> None:
         """Whose operation is answered, goes on at once. A redemption's claim of its account's use is not its last."""
-        wanted = GO_ON.get(service, {}).get(operation.status)
-        if wanted and "/" not in key:
-            state = self._sagas[service][cast(UUID, operation.id)].state
-            if state != wanted:
-                raise Violation("sagas go on", f"{operation} is of one that is {state}")
+        is_right = GO_ON.get((service, operation.status))
+        if is_right and "/" not in key:
+            saga = self._sagas[service][cast(UUID, operation.id)]
+            if not is_right(saga):
+                raise Violation("sagas go on", f"{operation} is that of {saga}")
 
     def _promise(self, operation: Operation[int]) -> datetime | None:
         """When it was told to be answered at the latest. Where it stood outside, it was told when it joins."""
