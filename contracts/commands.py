@@ -132,9 +132,10 @@ class RedeemPromo(_Command):
 class PutItem(_Command):
     """Set an item's price, its stock and how it is fulfilled; the item is added if it is new.
 
-    `instant` items are taken from `stock`, the pieces that no order has; for `external` ones somebody answers
-    `fulfilment.requested`, and the stock is theirs to keep. `scarce`: whether who comes when pieces may yet come back
-    waits for them, or is refused at once.
+    An order of a counted item has its pieces set aside once its coins are. That fulfils it if the item is `instant`;
+    if it is `external`, somebody then answers `fulfilment.requested`. `stock`: the pieces that no order has. None: an
+    `instant` item has none, and an `external` one is not counted, since its stock is for others to keep. `scarce`:
+    whether who comes when pieces may yet come back waits for them, or is refused at once.
     """
 
     type: ClassVar[str] = "catalog.put"
@@ -145,9 +146,14 @@ class PutItem(_Command):
 
     item: Item
     price: Coins
-    stock: Count = 0
+    stock: Count | None = None
     fulfilment: Literal["instant", "external"] = "instant"
     scarce: Scarce = "wait"
+
+    @property
+    def pieces(self) -> int | None:
+        """The pieces that no order has; None if they are not counted."""
+        return 0 if self.stock is None and self.fulfilment == "instant" else self.stock
 
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(1970, 1, 1, tzinfo=UTC), lt=datetime(9999, 1, 1, tzinfo=UTC))]

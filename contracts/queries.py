@@ -168,17 +168,19 @@ class ShowOrder(Query):
 
 class ItemView(Contract):
     """An item of the catalog. `price` in coins. `stock`: pieces that no order has, for certain; `possible`: the most
-    there can be. `pending`: the orders that have or want pieces; left out in a list.
+    there can be; both None where pieces are not counted. `pending`: the orders that have or want pieces; left out in a
+    list. `now`: the time by which the pending ones have their deadlines.
     """
 
     item: Item
     price: int
-    stock: int
-    possible: int
+    stock: int | None
+    possible: int | None
     fulfilment: Fulfilment
     scarce: Scarce
     pending: tuple[PendingView, ...] = Field(default=(), description=f"The first {PENDING_SHOWN_MAX}, in their order.")
     pending_count: Count = 0
+    now: datetime
 
 
 class CatalogView(Contract):
@@ -229,7 +231,9 @@ class ShowRedemption(Query):
 
 class PromoView(Contract):
     """A promo code: what it does, and how often it is used. `uses`: those that are certain or in flight. `pending`: the
-    redemptions that have or want a use and have not ended.
+    redemptions that have or want one of the code's uses and have not ended. One that waits for its own account's use,
+    behind an earlier one of that account, wants none of the code's yet and is not among them: `redemption.show` tells
+    that it waits. `now`: the time by which the pending ones have their deadlines.
     """
 
     effect: PromoEffect
@@ -240,6 +244,7 @@ class PromoView(Contract):
     scarce: Scarce
     pending: tuple[PendingView, ...] = Field(default=(), description=f"The first {PENDING_SHOWN_MAX}, in their order.")
     pending_count: Count = 0
+    now: datetime
 
 
 class ShowPromo(Query):

@@ -103,8 +103,9 @@ class _Decision:
         if state.stock.at[put.item].find(message.key):
             return
         self._follow(stock.pass_time(state.stock, put.item, now))
-        state.items[put.item] = Item(put.item, put.price, put.fulfilment, put.scarce)
-        self._follow(stock.put(state.stock, put.item, message.key, put.stock, now, message.trace))
+        pieces = put.pieces
+        state.items[put.item] = Item(put.item, put.price, put.fulfilment, pieces is not None, put.scarce)
+        self._follow(stock.put(state.stock, put.item, message.key, pieces, now, message.trace))
 
     def _tell(self, order_id: UUID, fact: Fact) -> None:
         order = self._state.orders.get(order_id) or Order(order_id, trace=self._message.trace)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, NoReturn
 from uuid import UUID
 
 from contracts.base import COINS_MAX, Exchange, Fact, Reason, Scarce
@@ -111,22 +111,24 @@ Wish = Take | Sell | GiveBack
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """Goods for sale. `price` in coins. `scarce`: whether an order waits for pieces that others may give back, or is
-    refused at once; it counts only for instant fulfilment.
+    """Goods for sale. `price` in coins. `counted`: whether their pieces are in the stock here, as those of instant ones
+    always are. `scarce`: whether an order waits for pieces that others may give back, or is refused at once.
     """
 
     name: str
     price: int
     fulfilment: Fulfilment
+    counted: bool
     scarce: Scarce = "wait"
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
     """An order. `amount`: coins to pay, 0 while unknown. `item` is None for one that was cancelled before it came.
-    `accepted`: an external fulfilment was accepted before the coins were reserved. `after`: as in the command, kept
+    `accepted`: an external fulfilment was accepted before coins and pieces were there. `after`: as in the command, kept
     while `placed`. `asks` and `ask_again_at`: how often the present question to the user service was asked again, and
-    when it is next, if it is still open then.
+    when it is next, if it is still open then. `counted`: as its item was when it was placed. `taken`: the stock has set
+    its pieces aside.
     """
 
     id: UUID
@@ -144,6 +146,18 @@ class Order:
     after: tuple[UUID, ...] = ()
     asks: int = 0
     ask_again_at: datetime | None = None
+    counted: bool = False
+    taken: bool = False
+
+    @property
+    def is_on_stock(self) -> bool:
+        """Whether it has pieces of its item's stock that are not sold, or may still want some."""
+        return self.counted and self.state in ("placed", "reserved", "confirmed")
+
+    @property
+    def lacks_pieces(self) -> bool:
+        """Whether it cannot go on without pieces of the stock, and has none."""
+        return self.counted and not self.taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +234,7 @@ def _place(at: Situation, fact: Fact) -> Step:
     amount = at.item.price * fact.quantity
     if amount > COINS_MAX:
         return _fail(replace(at, order=order), "amount_limit")
-    order = replace(order, amount=amount, fulfilment=at.item.fulfilment)
+    order = replace(order, amount=amount, fulfilment=at.item.fulfilment, counted=at.item.counted)
     return Step(order, (_placed(order, deadline_s),))
 
 
@@ -263,14 +277,27 @@ def _say_again(at: Situation, fact: Fact) -> Step:
 
 
 def _fulfil(at: Situation, fact: Fact) -> Step:
-    """The coins are reserved: take the goods from stock, or ask whoever has them."""
+    """The coins are reserved: take the pieces from stock, where they are counted."""
+    order = replace(at.order, state="reserved")
+    assert order.deadline is not None
+    if order.counted:
+        return Step(order, wish=Take(order.quantity, order.deadline))
+    return _hand_over(replace(at, order=order), fact)
+
+
+def _taken(at: Situation, fact: Fact) -> Step:
+    """The pieces are set aside, too."""
+    if not at.order.lacks_pieces:
+        _contradict(at, fact)
+    return _hand_over(replace(at, order=replace(at.order, taken=True)), fact)
+
+
+def _hand_over(at: Situation, fact: Fact) -> Step:
+    """Nothing is missing here: ask whoever hands over the goods, if they are others and have not accepted already."""
     order = at.order
     assert order.item is not None
     assert order.deadline is not None
-    reserved = replace(order, state="reserved")
-    if order.fulfilment == "instant":
-        return Step(reserved, wish=Take(order.quantity, order.deadline))
-    if order.accepted:
+    if order.fulfilment == "instant" or order.accepted:
         return _confirm(at, fact)
     asked = FulfilmentRequested(
         order_id=order.id,
@@ -279,7 +306,7 @@ def _fulfil(at: Situation, fact: Fact) -> Step:
         quantity=order.quantity,
         deadline=order.deadline,
     )
-    return Step(reserved, (asked,))
+    return Step(order, (asked,))
 
 
 def _confirm(at: Situation, fact: Fact) -> Step:
@@ -290,6 +317,8 @@ def _confirm(at: Situation, fact: Fact) -> Step:
 def _no_goods(at: Situation, fact: Fact) -> Step:
     """The stock has ended the order's operation already, so nothing is wanted of it any more."""
     assert isinstance(fact, GoodsRefused)
+    if not at.order.lacks_pieces:
+        _contradict(at, fact)
     return replace(_fail(at, fact.reason), wish=None)
 
 
@@ -299,7 +328,7 @@ def _confirmed(order: Order) -> Fact:
 
 def _accept(at: Situation, fact: Fact) -> Step:
     _must_be_external(at.order, fact)
-    return _confirm(at, fact)
+    return _accept_early(at, fact) if at.order.lacks_pieces else _confirm(at, fact)
 
 
 def _accept_early(at: Situation, fact: Fact) -> Step:
@@ -321,7 +350,7 @@ def _must_be_external(order: Order, fact: Fact) -> None:
 def _complete(at: Situation, fact: Fact) -> Step:
     order = replace(at.order, state="completed")
     completed = OrderCompleted(order_id=order.id, account_id=order.account_id)
-    return Step(order, (completed,), Sell() if order.fulfilment == "instant" else None)
+    return Step(order, (completed,), Sell() if order.counted else None)
 
 
 def _fail(at: Situation, reason: str) -> Step:
@@ -334,7 +363,7 @@ def _fail(at: Situation, reason: str) -> Step:
 
 
 def _give_back(order: Order, reason: str) -> GiveBack | None:
-    has_asked = order.fulfilment == "instant" and order.state in ("reserved", "confirmed")
+    has_asked = order.counted and order.state in ("reserved", "confirmed")
     return GiveBack(reason) if has_asked else None
 
 
@@ -409,7 +438,7 @@ def _ignore(at: Situation, fact: Fact) -> Step:
     return Step(at.order)
 
 
-def _contradict(at: Situation, fact: Fact) -> Step:
+def _contradict(at: Situation, fact: Fact) -> NoReturn:
     raise Contradiction(f"{fact.type} for order {at.order.id}, which is {at.order.state}")
 
 
@@ -454,7 +483,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
         CoinsExpired: _expired,
         FulfilmentAccepted: _accept,
         FulfilmentRejected: _reject,
-        GoodsTaken: _confirm,
+        GoodsTaken: _taken,
         GoodsRefused: _no_goods,
         OrderDeadlinePassed: _ignore,
         AnswerOverdue: _ignore,
@@ -523,6 +552,7 @@ TABLE: Mapping[State, Mapping[type[Fact], Move]] = {
 """What every state does with every event: early, late and doubled ones included.
 
 `reserved` asks nobody again: whoever fulfils has till the deadline, which ends the order even if they never heard of it
-(`fulfilment.requested` purged from a warehouse's queue). An order of an instant item is `reserved` while it waits for
-pieces. The stock answers an order once, while it is `reserved`, or when it gives up; anything else is a fault.
+(`fulfilment.requested` purged from a warehouse's queue). An order of a counted item is `reserved` while it waits for
+pieces, and nobody is asked for them before it has some. The stock answers an order once, while it is `reserved`, or
+when it gives up; anything else is a fault.
 """

@@ -31,14 +31,16 @@ def pass_time(stock: Entities, name: str, now: datetime) -> list[Answer]:
     return _answers(stock.pass_time(name, now))
 
 
-def put(stock: Entities, name: str, put_id: UUID, pieces: int, now: datetime, trace: str | None) -> list[Answer]:
+def put(stock: Entities, name: str, put_id: UUID, pieces: int | None, now: datetime, trace: str | None) -> list[Answer]:
     """Let the pieces that no order has be `pieces` as of now; those that orders give back later come on top.
+
+    None: they are not counted any more, and stay as they are for orders that count on them.
 
     Once for each put: again it would bring back what was sold since. Deadlines must have passed.
     """
     stock.open(name)
     done, entity = [], stock.at[name]
-    size = pieces - free(entity)
+    size = 0 if pieces is None else pieces - free(entity)
     while size < 0 and (bounds := entity.bounds) and bounds[0] + size < 0:
         # Pieces are taken away on which one who waits may count. Whoever came last loses them, and nobody waits behind
         # that one, so that `size` stays right. Once nobody waits, the least is what is free.

@@ -21,14 +21,15 @@ from order_service.order import Item, Order
 from order_service.tables import items, orders
 
 _STOCKED = text(
-    "SELECT order_id, item FROM orders WHERE order_id = ANY(:ids) AND fulfilment = 'instant'"
+    "SELECT order_id, item FROM orders WHERE order_id = ANY(:ids) AND counted"
     " AND state IN ('placed', 'reserved', 'confirmed')"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
 _LOCK_ORDERS = text(
     "SELECT order_id, account_id, item, quantity, amount, fulfilment, state, reason, deadline, placed_at, accepted,"
-    " trace, after, asks, ask_again_at FROM orders WHERE order_id = ANY(:ids) ORDER BY order_id FOR UPDATE"
+    " trace, after, asks, ask_again_at, counted, taken FROM orders WHERE order_id = ANY(:ids)"
+    " ORDER BY order_id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Uuid)))
-_ITEMS = text("SELECT item, price, fulfilment, scarce FROM items WHERE item = ANY(:names)").bindparams(
+_ITEMS = text("SELECT item, price, fulfilment, counted, scarce FROM items WHERE item = ANY(:names)").bindparams(
     bindparam("names", type_=ARRAY(String))
 )
 
@@ -78,7 +79,7 @@ async def load(connection: AsyncConnection, keeper: Keeper, touched: Touched) ->
         found: dict[UUID, Order] = {}
         if wanted := sorted(ids | set(_waiting(stock))):
             found = {row.order_id: order(row) for row in await connection.execute(_LOCK_ORDERS, {"ids": wanted})}
-        missed = {(each.item, each.id) for each in found.values() if _has_stock(each) and each.item not in stock.at}
+        missed = {(each.item, each.id) for each in found.values() if each.is_on_stock and each.item not in stock.at}
         if not missed:
             break
         # Another process has placed them meanwhile.
@@ -95,10 +96,6 @@ def _waiting(stock: Entities) -> Iterator[UUID]:
         for operation in entity if entity.unanswered else ():
             if operation.status == "waiting":
                 yield cast(UUID, operation.id)
-
-
-def _has_stock(order: Order) -> bool:
-    return order.fulfilment == "instant" and order.state in ("placed", "reserved", "confirmed")
 
 
 async def save(connection: AsyncConnection, keeper: Keeper, state: Orders) -> None:
@@ -155,7 +152,8 @@ def _row(kept: Order) -> dict[str, Any]:
 
 
 def _item_row(kept: Item) -> dict[str, Any]:
-    return {"item": kept.name, "price": kept.price, "fulfilment": kept.fulfilment, "scarce": kept.scarce}
+    values = {each.name: getattr(kept, each.name) for each in fields(kept)}
+    return {"item": values.pop("name"), **values}
 
 
 _INSERT_ORDER = insert(orders)
@@ -177,11 +175,13 @@ _KEEP_ORDERS = _INSERT_ORDER.on_conflict_do_update(
             "after",
             "asks",
             "ask_again_at",
+            "counted",
+            "taken",
         )
     },
 )
 _INSERT_ITEM = insert(items)
 _KEEP_ITEMS = _INSERT_ITEM.on_conflict_do_update(
     index_elements=["item"],
-    set_={name: _INSERT_ITEM.excluded[name] for name in ("price", "fulfilment", "scarce")},
+    set_={name: _INSERT_ITEM.excluded[name] for name in ("price", "fulfilment", "counted", "scarce")},
 )

@@ -35,6 +35,7 @@ items = Table(
     Column("price", BigInteger, nullable=False),
     CheckConstraint("price > 0", name="items_price_positive"),
     Column("fulfilment", String, nullable=False),
+    Column("counted", Boolean, nullable=False),
     Column("scarce", String, nullable=False),
 )
 
@@ -56,6 +57,8 @@ orders = Table(
     Column("after", ARRAY(Uuid)),
     Column("asks", Integer, nullable=False, server_default=text("0")),
     Column("ask_again_at", DateTime(timezone=True)),
+    Column("counted", Boolean, nullable=False),
+    Column("taken", Boolean, nullable=False),
     Index("orders_ask_again", "ask_again_at", postgresql_where=text("ask_again_at IS NOT NULL")),
     Index("orders_deadline", "deadline", postgresql_where=text("deadline IS NOT NULL")),
     Index("orders_open", "placed_at", postgresql_where=text("state IN ('placed', 'reserved', 'confirmed')")),

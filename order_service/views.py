@@ -54,12 +54,13 @@ class Views:
         return ItemView(
             item=row.item,
             price=row.price,
-            stock=pieces,
-            possible=bounds[1] if bounds else pieces,
+            stock=pieces if row.counted else None,
+            possible=(bounds[1] if bounds else pieces) if row.counted else None,
             fulfilment=row.fulfilment,
             scarce=row.scarce,
             pending=pending(entity),
             pending_count=len(entity),
+            now=now,
         )
 
 
@@ -72,11 +73,12 @@ async def list_catalog(connection: AsyncConnection, query: Query) -> Contract:
             ItemView(
                 item=row.item,
                 price=row.price,
-                stock=row.free,
-                possible=row.possible,
+                stock=row.free if row.counted else None,
+                possible=row.possible if row.counted else None,
                 fulfilment=row.fulfilment,
                 scarce=row.scarce,
                 pending_count=row.pending,
+                now=row.now,
             )
             for row in rows
         )
@@ -84,13 +86,14 @@ async def list_catalog(connection: AsyncConnection, query: Query) -> Contract:
 
 
 _CATALOG = text(
-    "SELECT item, price, fulfilment, scarce, pieces + settled - reserved AS free, pieces + settled AS possible, pending"
+    "SELECT item, price, fulfilment, counted, scarce, pending, clock_timestamp() AS now,"
+    " pieces + settled - reserved AS free, pieces + settled AS possible"
     " FROM (SELECT * FROM items WHERE item > :after ORDER BY item LIMIT 500) AS items JOIN stock USING (item)"
     " LEFT JOIN LATERAL (SELECT count(*) AS pending,"
     " CAST(coalesce(sum(CASE state WHEN 'restocked' THEN size WHEN 'captured' THEN -size END), 0) AS bigint)"
     " AS settled,"
     " CAST(coalesce(sum(size) FILTER (WHERE state = 'reserved'), 0) AS bigint) AS reserved"
-    " FROM operations WHERE operations.item = items.item AND operations.pending) AS counted ON true ORDER BY item"
+    " FROM operations WHERE operations.item = items.item AND operations.pending) AS figures ON true ORDER BY item"
 )
 """What `show_item` tells, for many items at once: a list does not load what is pending on each of them."""
 

@@ -55,6 +55,7 @@ async def show_promo(connection: AsyncConnection, query: Query, code_key: bytes)
         scarce=promo.scarce,
         pending=pending(uses),
         pending_count=len(uses),
+        now=row.now,
     )
 
 

@@ -19,11 +19,13 @@ TOO_SLOW = "test_goods_and_endings_agree_after_any_history"
 
 SAME: dict[ModuleType, dict[tuple[str, str], tuple[str, ...]]] = {
     # An order that is not in its last state has nothing to say again; one that is unknown is placed as if placed again;
-    # one that is cancelled, and is cancelled, stays as it is.
+    # one that is cancelled, and is cancelled, stays as it is. The stock has nothing to say to one that lacks no pieces.
     order: {
         ("_ignore", "_say_again"): ("unknown", "placed", "reserved", "confirmed"),
         ("_place", "_place_again"): ("unknown",),
         ("_cancel_again", "_cancel"): ("cancelled",),
+        ("_contradict", "_taken"): ("unknown", "confirmed", "completed"),
+        ("_contradict", "_no_goods"): ("unknown", "confirmed", "completed"),
     },
     # Of an unknown redemption nothing was asked that could be asked again.
     promo: {("_ignore", "_overdue"): ("unknown",)},

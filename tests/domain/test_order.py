@@ -1,7 +1,7 @@
 """What every state of an order does with every event, written out by hand and compared cell by cell.
 
 A cell says: the new state, what is announced, `take`, `sell` or `back` if the order wants something of the stock; `.`
-nothing happens; `!` the message contradicts what is known and is parked. Below: what the stock makes of the wishes.
+nothing happens; `!` the message contradicts what is known and is parked.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from contracts.events import (
     CoinsRefused,
     CoinsReleased,
     CoinsReserved,
+    FulfilmentRequested,
+    OrderConfirmed,
     OrderFailed,
     OrderPlaced,
 )
@@ -77,11 +79,31 @@ released   | failed order.failed            | failed order.failed       | failed
 expired    | failed order.failed            | failed order.failed       | failed order.failed       | !                     | .                     | .
 accepted   | = (remembered)                 | confirmed order.confirmed | .                         | .                     | = order.failed        | = order.cancelled
 rejected   | failed order.failed            | failed order.failed       | !                         | !                     | .                     | .
-taken      | !                              | confirmed order.confirmed | !                         | !                     | .                     | .
-no goods   | !                              | failed order.failed       | !                         | !                     | .                     | .
+taken      | !                              | !                         | !                         | !                     | .                     | .
+no goods   | !                              | !                         | !                         | !                     | .                     | .
 deadline   | .                              | .                         | .                         | .                     | .                     | .
 overdue    | = order.placed (again)         | .                         | = order.confirmed (again) | .                     | .                     | .
 """  # noqa: E501
+
+COUNTED = """
+event      | placed                    | reserved                       | taken                          | confirmed                      | completed              | failed                 | cancelled
+place      | .                         | .                              | .                              | .                              | = order.completed      | = order.failed         | = order.cancelled
+cancel     | cancelled order.cancelled | cancelled order.cancelled back | cancelled order.cancelled back | = order.cancel_refused         | = order.cancel_refused | = order.cancel_refused | = order.cancelled
+reserved   | reserved take             | .                              | .                              | .                              | .                      | = order.failed         | = order.cancelled
+refused    | failed order.failed       | failed order.failed back       | failed order.failed back       | failed order.failed back       | !                      | .                      | .
+captured   | !                         | !                              | !                              | completed order.completed sell | .                      | !                      | !
+released   | failed order.failed       | failed order.failed back       | failed order.failed back       | failed order.failed back       | !                      | .                      | .
+expired    | failed order.failed       | failed order.failed back       | failed order.failed back       | failed order.failed back       | !                      | .                      | .
+accepted   | = (remembered)            | = (remembered)                 | confirmed order.confirmed      | .                              | .                      | = order.failed         | = order.cancelled
+rejected   | failed order.failed       | failed order.failed back       | failed order.failed back       | !                              | !                      | .                      | .
+taken      | !                         | = fulfilment.requested (taken) | !                              | !                              | !                      | .                      | .
+no goods   | !                         | failed order.failed            | !                              | !                              | !                      | .                      | .
+deadline   | .                         | .                              | .                              | .                              | .                      | .                      | .
+overdue    | = order.placed (again)    | .                              | .                              | = order.confirmed (again)      | .                      | .                      | .
+"""  # noqa: E501
+"""An item that is fulfilled externally, and whose pieces are counted: an order is `reserved` until it is confirmed, and
+has its pieces from `taken` on.
+"""
 
 EVENTS: dict[str, Fact] = {
     "place": PlaceOrder(order_id=ID, account_id="a", item="sword", quantity=2),
@@ -102,19 +124,29 @@ EVENTS: dict[str, Fact] = {
 }
 
 
-def situation(state: str, fulfilment: str) -> Situation:
-    item = Item("sword", 10, fulfilment)  # type: ignore[arg-type]
+ITEMS = {
+    "instant": Item("sword", 10, "instant", counted=True),
+    "external": Item("sword", 10, "external", counted=False),
+    "counted": Item("sword", 10, "external", counted=True),
+}
+
+
+def situation(state: str, kind: str) -> Situation:
+    """An order of such an item in this state; `taken`: reserved, and with its pieces."""
+    item = ITEMS[kind]
     if state == "unknown":
         return Situation(Order(ID), item, NOW)
-    deadline = NOW + timedelta(seconds=60) if state in ("placed", "reserved") else None
+    deadline = NOW + timedelta(seconds=60) if state in ("placed", "reserved", "taken") else None
     reason = "broken" if state == "failed" else None
-    order = Order(ID, "a", "sword", 2, 20, fulfilment, state, reason, deadline, NOW)  # type: ignore[arg-type]
-    return Situation(replace(order, after=(EARLIER,), ask_again_at=NOW), item, NOW)
+    named: Any = "reserved" if state == "taken" else state
+    order = Order(ID, "a", "sword", 2, 20, item.fulfilment, named, reason, deadline, NOW, counted=item.counted)
+    taken = item.counted and state in ("taken", "confirmed", "completed")
+    return Situation(replace(order, after=(EARLIER,), ask_again_at=NOW, taken=taken), item, NOW)
 
 
-def cells(table: str, fulfilment: str) -> list[tuple[str, str, str, str]]:
+def cells(table: str, kind: str) -> list[tuple[str, str, str, str]]:
     head, *rows = [[cell.strip() for cell in line.split("|")] for line in table.strip().splitlines()]
-    return [(fulfilment, state, row[0], cell) for row in rows for state, cell in zip(head[1:], row[1:], strict=True)]
+    return [(kind, state, row[0], cell) for row in rows for state, cell in zip(head[1:], row[1:], strict=True)]
 
 
 def told(before: Situation, after: Step) -> str:
@@ -131,6 +163,8 @@ def told(before: Situation, after: Step) -> str:
             words.append("back")
     if after.order.accepted != before.order.accepted:
         words.append("(remembered)")
+    if after.order.taken and not before.order.taken and after.order.state == "reserved":
+        words.append("(taken)")
     if after.again:
         assert after.again == after.order.asks == before.order.asks + 1
         words.append("(again)")
@@ -138,10 +172,11 @@ def told(before: Situation, after: Step) -> str:
 
 
 @pytest.mark.parametrize(
-    ("fulfilment", "state", "event", "expected"), cells(INSTANT, "instant") + cells(EXTERNAL, "external")
+    ("kind", "state", "event", "expected"),
+    cells(INSTANT, "instant") + cells(EXTERNAL, "external") + cells(COUNTED, "counted"),
 )
-def test_each_state_meets_each_event(fulfilment: str, state: str, event: str, expected: str) -> None:
-    at = situation(state, fulfilment)
+def test_each_state_meets_each_event(kind: str, state: str, event: str, expected: str) -> None:
+    at = situation(state, kind)
     if expected == "!":
         with pytest.raises(Contradiction, match=str(ID)):
             decide(at, EVENTS[event])
@@ -155,10 +190,11 @@ def test_the_table_has_a_move_for_every_state_and_event() -> None:
     assert all(set(moves) == kinds for moves in TABLE.values())
 
 
-@pytest.mark.parametrize("state", ["placed", "reserved"])
+@pytest.mark.parametrize("kind", ["external", "counted"])
+@pytest.mark.parametrize("state", ["placed", "reserved", "taken"])
 @pytest.mark.parametrize("event", EVENTS)
-def test_a_deadline_that_passed_counts_before_any_event(state: str, event: str) -> None:
-    at = situation(state, "external")
+def test_a_deadline_that_passed_counts_before_any_event(kind: str, state: str, event: str) -> None:
+    at = situation(state, kind)
     late = replace(at, now=NOW + timedelta(seconds=60))
     if event == "captured":
         with pytest.raises(Contradiction):
@@ -167,13 +203,15 @@ def test_a_deadline_that_passed_counts_before_any_event(state: str, event: str) 
     step = decide(late, EVENTS[event])
     assert (step.order.state, step.order.reason) == ("failed", "deadline_passed")
     assert [fact.type for fact in step.facts].count("order.failed") == 1
+    has_asked = (kind, state) in (("counted", "reserved"), ("counted", "taken"))
+    assert step.wish == (GiveBack("deadline_passed") if has_asked else None)
 
 
 @pytest.mark.parametrize(
     ("place", "item", "reason"),
     [
         (EVENTS["place"], None, "unknown_item"),
-        (EVENTS["place"], Item("sword", COINS_MAX, "instant"), "amount_limit"),
+        (EVENTS["place"], Item("sword", COINS_MAX, "instant", counted=True), "amount_limit"),
     ],
 )
 def test_an_order_that_cannot_be_priced_fails_at_once(place: Fact, item: Item | None, reason: str) -> None:
@@ -185,6 +223,31 @@ def test_an_acceptance_before_the_reservation_is_used_when_the_coins_are_there()
     early = decide(situation("placed", "external"), EVENTS["accepted"])
     then = replace(situation("placed", "external"), order=early.order)
     assert told(then, decide(then, EVENTS["reserved"])) == "confirmed order.confirmed"
+
+
+@pytest.mark.parametrize("state", ["placed", "reserved"])
+def test_an_acceptance_before_the_pieces_is_used_when_they_are_there(state: str) -> None:
+    at = situation(state, "counted")
+    early = replace(at, order=decide(at, EVENTS["accepted"]).order)
+    reserved = early if state == "reserved" else replace(at, order=decide(early, EVENTS["reserved"]).order)
+    step = decide(reserved, EVENTS["taken"])
+    assert told(reserved, step) == "confirmed order.confirmed"
+    assert (step.order.accepted, step.order.taken) == (True, True)
+
+
+def test_an_order_that_accepted_early_and_finds_no_pieces_fails() -> None:
+    at = situation("reserved", "counted")
+    early = replace(at, order=decide(at, EVENTS["accepted"]).order)
+    assert told(early, decide(early, EVENTS["no goods"])) == "failed order.failed"
+
+
+@pytest.mark.parametrize("kind", ITEMS)
+def test_an_order_is_counted_if_its_item_is_when_it_is_placed(kind: str) -> None:
+    at = situation("unknown", kind)
+    order = decide(at, EVENTS["place"]).order
+    assert order.counted is ITEMS[kind].counted
+    other = replace(at, order=order, item=replace(ITEMS[kind], counted=not order.counted))
+    assert (decide(other, EVENTS["reserved"]).wish is not None) is order.counted
 
 
 def test_a_strangers_cancel_leaves_no_tombstone_for_another_account() -> None:
@@ -284,7 +347,7 @@ def test_goods_and_endings_agree_after_any_history(block: int) -> None:
     """Any events in any order: what was taken is sold or given back when the order ends, and an end is an end."""
     for seed in range(block * 2500, block * 2500 + 2500):
         chance = random.Random(seed)
-        order, item, now, wishes = Order(uuid4()), Item("sword", 10, "instant"), NOW, list[Any]()
+        order, item, now, wishes = Order(uuid4()), chance.choice(list(ITEMS.values())), NOW, list[Any]()
         for _ in range(12):
             fact = chance.choice(list(EVENTS.values()))
             now += timedelta(seconds=chance.choice((0, 0, 1, 400)))
@@ -294,10 +357,12 @@ def test_goods_and_endings_agree_after_any_history(block: int) -> None:
                 continue
             if order.state in ENDED:
                 assert step.order.state == order.state
+            asked = any(isinstance(each, FulfilmentRequested | OrderConfirmed) for each in step.facts)
+            assert not (asked and step.order.lacks_pieces), seed
             order = step.order
             wishes += [type(step.wish)] if step.wish else []
             wishes += ["refused"] if type(fact) is GoodsRefused and order.reason == "out_of_stock" else []
-        assert wishes[:2] in ENDINGS[order.state], seed
+        assert wishes[:2] in (ENDINGS[order.state] if item.counted else [[]]), seed
         assert set(wishes[2:]) <= {"refused"}, seed
 
 

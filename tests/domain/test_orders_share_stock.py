@@ -11,13 +11,15 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Fact
-from contracts.commands import CancelOrder, PlaceOrder, PutItem
+from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder, PutItem
 from contracts.events import (
     CoinsCaptured,
     CoinsExpired,
     CoinsRefused,
     CoinsReleased,
     CoinsReserved,
+    FulfilmentRequested,
+    OrderCancelled,
     OrderConfirmed,
     OrderFailed,
     OrderWaiting,
@@ -38,7 +40,7 @@ A, B, C, D = ALL = [UUID(int=number) for number in range(1, 5)]
 class Shop:
     """The order service in memory, with one item. `facts`: what the last message made it announce."""
 
-    def __init__(self, stock: int, waiting: int = 1000, **put: Any) -> None:
+    def __init__(self, stock: int | None, waiting: int = 1000, **put: Any) -> None:
         self.handlers = OrderHandlers(Limits(deadline_s=60.0, waiting=waiting))
         self.state = Orders({}, {}, Entities({"sword": Entity(0)}, set()))
         self.now, self.keys = NOW, 1000
@@ -55,7 +57,7 @@ class Shop:
         self.facts = [each.fact for each in announced]
         return [_words(each) for each in self.facts]
 
-    def put(self, stock: int, key: int | None = None, price: int = 10, **put: Any) -> list[str]:
+    def put(self, stock: int | None, key: int | None = None, price: int = 10, **put: Any) -> list[str]:
         return self.say(PutItem(item="sword", price=price, stock=stock, **put), key)
 
     def buy(self, order_id: UUID, quantity: int = 1, deadline_s: float = 60.0) -> list[str]:
@@ -107,6 +109,14 @@ def refused(order_id: UUID, asked_by: str = "order", kind: str = "reserve") -> F
 
 def cancel(order_id: UUID) -> Fact:
     return CancelOrder(order_id=order_id, account_id="a")
+
+
+def accepted(order_id: UUID) -> Fact:
+    return FulfilmentAccepted(order_id=order_id)
+
+
+def rejected(order_id: UUID) -> Fact:
+    return FulfilmentRejected(order_id=order_id, reason="broken")
 
 
 def contended() -> Shop:
@@ -298,9 +308,85 @@ def test_a_put_may_change_all_that_is_said_of_an_item() -> None:
     shop = Shop(stock=1)
     shop.put(2, price=7, fulfilment="external", scarce="refuse")
     item = shop.state.items["sword"]
-    assert (item.price, item.fulfilment, item.scarce) == (7, "external", "refuse")
+    assert (item.price, item.fulfilment, item.counted, item.scarce) == (7, "external", True, "refuse")
+    assert shop.buy(A, 2) == ["A fulfilment.requested"]
+    assert shop.buy(B) == ["B order.failed out_of_stock"]
+    assert shop.free == 0
+
+
+def test_an_external_item_without_a_number_is_not_counted() -> None:
+    shop = Shop(stock=None, fulfilment="external")
     assert shop.buy(A, 5) == ["A fulfilment.requested"]
-    assert shop.free == 2
+    assert [shop.say(accepted(A)), shop.say(captured(A))] == [["A order.confirmed"], ["A order.completed"]]
+    assert (shop.free, list(shop.item)) == (0, [])
+
+
+def test_an_instant_item_without_a_number_has_no_pieces() -> None:
+    assert Shop(stock=None).buy(A) == ["A order.failed out_of_stock"]
+
+
+def test_an_item_that_is_not_counted_any_more_keeps_the_pieces_of_orders_that_count_on_them() -> None:
+    shop = Shop(stock=2, fulfilment="external")
+    assert shop.buy(A) == ["A fulfilment.requested"]
+    shop.say(PlaceOrder(order_id=B, account_id="a", item="sword"))
+    assert shop.put(None, key=500, fulfilment="external") == []
+    assert shop.buy(C, 9) == ["C fulfilment.requested"]
+    assert shop.say(reserved(B)) == ["B fulfilment.requested"]
+    assert [each.id for each in shop.item if each.status == "reserved"] == [A, B]
+    assert shop.put(3, key=501, fulfilment="external") == []
+    assert shop.put(None, key=500, fulfilment="external") == []
+    assert (shop.free, shop.state.items["sword"].counted) == (3, True)
+
+
+def two_to_fulfil() -> Shop:
+    """Somebody is asked for A's piece, the last one, and B waits for it."""
+    shop = Shop(stock=1, fulfilment="external")
+    assert shop.buy(A) == ["A fulfilment.requested"]
+    assert shop.buy(B) == ["B order.waiting"]
+    return shop
+
+
+@pytest.mark.parametrize("end", [rejected, cancel, expired, released, refused])
+def test_who_waits_for_a_piece_to_fulfil_gets_it_when_the_first_ends_without(end: Any) -> None:
+    shop = two_to_fulfil()
+    assert [each.waits_for for each in shop.facts if isinstance(each, OrderWaiting)] == [(A,)]
+    assert shop.say(end(A))[1:] == ["B fulfilment.requested"]
+    assert (shop.order(A).state, shop.order(B).state) == ("cancelled" if end is cancel else "failed", "reserved")
+    assert shop.say(accepted(B)) == ["B order.confirmed"]
+    assert shop.say(captured(B)) == ["B order.completed"]
+    assert (shop.item.state, len(shop.item)) == (0, 0)
+
+
+def test_who_waits_for_a_piece_to_fulfil_gets_it_at_the_firsts_deadline() -> None:
+    shop = Shop(stock=1, fulfilment="external")
+    shop.buy(A, deadline_s=10)
+    shop.buy(B)
+    shop.wait(10)
+    told = ["A order.failed deadline_passed", "B fulfilment.requested"]
+    assert shop.say(OrderDeadlinePassed(order_id=A)) == told
+    assert shop.say(accepted(A)) == ["A order.failed deadline_passed"]
+
+
+def test_who_waits_for_a_piece_to_fulfil_is_refused_when_the_first_completes() -> None:
+    shop = two_to_fulfil()
+    assert shop.say(accepted(A)) == ["A order.confirmed"]
+    assert shop.order(B).state == "reserved"
+    assert shop.say(captured(A)) == ["A order.completed", "B order.failed out_of_stock"]
+    assert (shop.item.state, len(shop.item)) == (0, 0)
+
+
+def test_who_is_accepted_while_waiting_is_confirmed_with_the_piece_and_not_before() -> None:
+    shop = two_to_fulfil()
+    assert shop.say(accepted(B)) == []
+    assert (shop.order(B).state, shop.order(B).accepted, shop.free) == ("reserved", True, 0)
+    assert shop.say(rejected(A)) == ["A order.failed broken", "B order.confirmed"]
+
+
+def test_who_is_rejected_while_waiting_leaves_the_piece_to_the_next() -> None:
+    shop = two_to_fulfil()
+    shop.buy(C)
+    assert shop.say(rejected(B)) == ["B order.failed broken"]
+    assert shop.say(rejected(A)) == ["A order.failed broken", "C fulfilment.requested"]
 
 
 def test_the_id_of_a_put_is_no_id_for_an_order() -> None:
@@ -333,19 +419,22 @@ def picture(shop: Shop) -> Any:
     return dict(shop.state.orders), dict(shop.state.items), shop.item.state, list(shop.item), shop.item.lines
 
 
-STORIES: list[Sequence[Fact]] = [
-    [reserved(A), reserved(B), expired(A), captured(B)],
-    [reserved(A), reserved(B), captured(A)],
-    [reserved(A), reserved(B), cancel(B), released(A)],
-    [reserved(A), reserved(B), reserved(C), refused(B), expired(A), expired(C)],
-    [cancel(A), reserved(B), OrderDeadlinePassed(order_id=B), captured(B)],
+STORIES: list[tuple[str, Sequence[Fact]]] = [
+    ("instant", [reserved(A), reserved(B), expired(A), captured(B)]),
+    ("instant", [reserved(A), reserved(B), captured(A)]),
+    ("instant", [reserved(A), reserved(B), cancel(B), released(A)]),
+    ("instant", [reserved(A), reserved(B), reserved(C), refused(B), expired(A), expired(C)]),
+    ("instant", [cancel(A), reserved(B), OrderDeadlinePassed(order_id=B), captured(B)]),
+    ("external", [reserved(A), reserved(B), rejected(A), accepted(B), captured(B)]),
+    ("external", [reserved(A), reserved(B), accepted(B), cancel(A), captured(B)]),
+    ("external", [accepted(A), reserved(A), reserved(B), captured(A)]),
 ]
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_what_is_told_again_has_one_effect(story: Sequence[Fact]) -> None:
+@pytest.mark.parametrize(("fulfilment", "story"), STORIES)
+def test_what_is_told_again_has_one_effect(fulfilment: str, story: Sequence[Fact]) -> None:
     places = [PlaceOrder(order_id=each, account_id="a", item="sword") for each in (A, B, C)]
-    shop = Shop(stock=1)
+    shop = Shop(stock=1, fulfilment=fulfilment)
     for number, fact in enumerate([*places, *story]):
         shop.say(fact)
         before = picture(shop)
@@ -368,10 +457,10 @@ class Shelf:
 
     def follow(self, facts: Sequence[Fact]) -> None:
         for fact in facts:
-            if isinstance(fact, OrderConfirmed):
+            if isinstance(fact, FulfilmentRequested | OrderConfirmed) and fact.order_id not in self._taken:
                 self._taken.add(fact.order_id)
                 self.pieces -= self.sizes[fact.order_id]
-            elif isinstance(fact, OrderFailed) and fact.order_id in self._taken:
+            elif isinstance(fact, OrderFailed | OrderCancelled) and fact.order_id in self._taken:
                 self._taken.remove(fact.order_id)
                 self.pieces += self.sizes[fact.order_id]
 
@@ -379,18 +468,19 @@ class Shelf:
 def happen(shop: Shop, shelf: Shelf, chance: random.Random) -> None:
     """Anything that can happen next."""
     shop.wait(chance.choice((0, 0, 0, 1, 20)))
-    order_id = chance.choice(ALL)
+    order_id, item = chance.choice(ALL), shop.state.items["sword"]
     state = shop.order(order_id).state if order_id in shop.state.orders else "unknown"
+    answers = (accepted, accepted, rejected) if item.fulfilment == "external" else ()
     if chance.random() < 0.15:
         shelf.pieces = chance.choice((0, 1, 2, 4))
-        shop.put(shelf.pieces)
+        shop.put(shelf.pieces, fulfilment=item.fulfilment, scarce=item.scarce)
     elif state == "unknown":
         shelf.sizes[order_id] = chance.choice((1, 1, 2, 3))
         shop.buy(order_id, shelf.sizes[order_id], chance.choice((10, 60)))
     elif state == "confirmed":
         shop.say(chance.choice((captured, expired, refused))(order_id))
     elif state == "reserved":
-        shop.say(chance.choice((cancel, expired, reserved))(order_id))
+        shop.say(chance.choice((cancel, expired, reserved, *answers))(order_id))
     else:
         shop.say(reserved(order_id))
 
@@ -407,12 +497,13 @@ def end(shop: Shop, shelf: Shelf, chance: random.Random) -> None:
             shelf.follow(shop.facts)
 
 
+@pytest.mark.parametrize("fulfilment", ["instant", "external"])
 @pytest.mark.parametrize("block", range(4))
-def test_nothing_is_oversold_and_every_order_ends(block: int) -> None:
+def test_nothing_is_oversold_and_every_order_ends(block: int, fulfilment: str) -> None:
     """Any messages in any order: the pieces on the shelf are those that the orders' announcements leave there."""
     for seed in range(block * 150, block * 150 + 150):
-        chance = random.Random(seed)
-        shop, shelf = Shop(stock=2, pending=8, scarce=chance.choice(("wait", "wait", "refuse"))), Shelf(2)
+        chance, shelf = random.Random(seed), Shelf(2)
+        shop = Shop(stock=2, waiting=2, scarce=chance.choice(("wait", "wait", "refuse")), fulfilment=fulfilment)
         for _ in range(40):
             happen(shop, shelf, chance)
             shelf.follow(shop.facts)

@@ -24,9 +24,9 @@ async def account_with(probe: Probe, coins: int) -> str:
 
 
 async def item_with(probe: Probe, stock: int, fulfilment: Literal["instant", "external"] = "instant") -> str:
-    """A new item of the catalog, at 5 coins."""
+    """A new item of the catalog, at 5 coins. An external one without stock is not counted."""
     item = f"item-{uuid4()}"
-    await probe.send(PutItem(item=item, price=5, stock=stock, fulfilment=fulfilment))
+    await probe.send(PutItem(item=item, price=5, stock=stock or None, fulfilment=fulfilment))
     return item
 
 

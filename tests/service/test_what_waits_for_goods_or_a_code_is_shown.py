@@ -70,9 +70,9 @@ async def test_an_item_shows_who_has_and_who_wants_its_pieces(probe: Probe, oper
     view = await _item(operator, item)
     assert (view.price, view.stock, view.possible, view.scarce, view.pending_count) == (5, 1, 3, "wait", 2)
     assert _stand(view.pending) == [(first, "take 2 reserved", ()), (second, "take 2 waiting", (first,))]
-    assert [each for each in await operator.ask.catalog() if each.item == item] == [
-        view.model_copy(update={"pending": ()})
-    ]
+    (listed,) = [each for each in await operator.ask.catalog() if each.item == item]
+    assert listed == view.model_copy(update={"pending": (), "now": listed.now})
+    assert listed.now > view.now
 
     await probe.send(CoinsCaptured(account_id="buyer", operation_id=first, asked_by="order", amount=10))
     await probe.hear(OrderCompleted, first)

@@ -35,6 +35,7 @@ def upgrade() -> None:
         sa.Column("item", sa.String(), nullable=False),
         sa.Column("price", sa.BigInteger(), nullable=False),
         sa.Column("fulfilment", sa.String(), nullable=False),
+        sa.Column("counted", sa.Boolean(), nullable=False),
         sa.Column("scarce", sa.String(), nullable=False),
         sa.CheckConstraint("price > 0", name="items_price_positive"),
         sa.PrimaryKeyConstraint("item"),
@@ -109,6 +110,8 @@ def upgrade() -> None:
         sa.Column("after", sa.ARRAY(sa.Uuid()), nullable=True),
         sa.Column("asks", sa.Integer(), server_default=sa.text("0"), nullable=False),
         sa.Column("ask_again_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("counted", sa.Boolean(), nullable=False),
+        sa.Column("taken", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("order_id"),
     )
     op.create_index(
