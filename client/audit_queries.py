@@ -20,7 +20,9 @@ _ENTITIES = {
 }
 """By what an entity is: its table, and the names of its key and its state."""
 
-_ORDERS = "SELECT order_id, account_id, item, quantity, amount, fulfilment, state, placed_at FROM orders"
+_ORDERS = (
+    "SELECT order_id, account_id, item, quantity, amount, fulfilment, state, placed_at, counted, taken FROM orders"
+)
 _CODES = "SELECT code_hash, uses_max FROM codes"
 _REDEMPTIONS = "SELECT redemption_id, account_id, code_hash, state, added, claimed_at, kind, size FROM redemptions"
 _LEFT = (

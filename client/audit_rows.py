@@ -101,7 +101,9 @@ class Entities:
 
 @dataclass(frozen=True, slots=True)
 class OrderRow:
-    """An order. `fulfilment`: `instant` ones take pieces from stock."""
+    """An order. `counted`: it takes pieces from stock. `taken`: it has them, or had. `fulfilment`: `instant` or
+    `external`, once its item is known.
+    """
 
     order_id: UUID
     account_id: str
@@ -111,6 +113,8 @@ class OrderRow:
     fulfilment: str | None
     state: str
     placed_at: datetime
+    counted: bool = True
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,9 @@ TAKES: Mapping[str, tuple[str, ...]] = {
     "failed": NO_EFFECT,
     "cancelled": NO_EFFECT,
 }
-"""How the pieces of an order of an instant item stand, by its state. Others take none."""
+"""How the pieces of an order of a counted item stand, by its state; `reserved` ones that are fulfilled externally have
+them while somebody is asked for the goods. Orders of other items take none.
+"""
 
 CLAIMS: Mapping[str, tuple[str, ...]] = {
     "waiting": ("none", *UNANSWERED, "reserved"),
@@ -68,7 +70,7 @@ def saga_mismatches(books: Books) -> Iterator[Mismatch]:
     redemptions = {each.redemption_id: each for each in books.redemptions}
     for order in books.orders:
         yield from _reservation(order, _asked_by("order", accounts.get((order.account_id, order.order_id))), books)
-        yield from _take(order, stock.get((order.item or "", order.order_id)))
+        yield from _take(order, _asked_by("order", stock.get((order.item or "", order.order_id))))
     for redemption in books.redemptions:
         effect = _asked_by("promo", accounts.get((redemption.account_id, redemption.redemption_id)))
         yield from _effect(redemption, effect, books)
@@ -141,7 +143,9 @@ def _reservation(order: OrderRow, operation: OperationRow | None, books: Books) 
 
 
 def _take(order: OrderRow, operation: OperationRow | None) -> Iterator[Mismatch]:
-    expected = TAKES.get(order.state, ()) if order.fulfilment == "instant" else NO_EFFECT
+    expected = TAKES.get(order.state, ()) if order.counted else ("none",)
+    if order.counted and (order.fulfilment, order.state, order.taken) == ("external", "reserved", True):
+        expected = ("reserved",)
     what = f"take of order {order.order_id}, which is {order.state}"
     entity, found = named("item", order.item or "none"), _state(operation)
     if found not in expected:

@@ -102,13 +102,14 @@ class Client(Sender):
         self,
         item: str,
         price: int,
-        stock: int = 0,
+        stock: int | None = None,
         fulfilment: Literal["instant", "external"] = "instant",
         *,
         scarce: Scarce = "wait",
     ) -> Sent:
         """Set an item of the catalog. For operators.
 
+        `stock`: the pieces that no order has; None: an `instant` item has none, and an `external` one is not counted.
         `scarce`: whether an order waits, or is refused at once, while there are no pieces for it but some may come
         back.
         """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -31,6 +30,7 @@ from client.session import (
     run,
     table,
 )
+from client.timeline import availability
 from client.waiting import order_ended
 from contracts.queries import ItemView, OrderView
 
@@ -113,7 +113,10 @@ def show(order_id: OrderArgument, wait: Wait = False, timeout: Timeout = 10.0, a
 def put_item(
     item: ItemArgument,
     price: Annotated[int, typer.Option("--price", help="Coins for one.")],
-    stock: Annotated[int, typer.Option("--stock", help="How many there are; for items in our own stock.")] = 0,
+    stock: Annotated[
+        int | None,
+        typer.Option("--stock", help="How many there are. External items without it are not counted, others are none."),
+    ] = None,
     external: Annotated[bool, typer.Option("--external", help="Somebody outside answers for the goods.")] = False,
     scarce: Scarcity = "wait",
     timeout: Timeout = 10.0,
@@ -124,7 +127,7 @@ def put_item(
         async with connected(operator=True) as client:
             sent = await client.put_item(item, price, stock, "external" if external else "instant", scarce=scarce)
             await handled(client, sent, timeout)
-        typer.echo(f"item {item}: {price} coins, " + ("fulfilled externally" if external else f"{stock} in stock"))
+        typer.echo(f"item {item}: {price} coins, {availability(stock, external)}")
 
     run(work())
 
@@ -140,7 +143,7 @@ def show_item(item: ItemArgument, as_json: Json = False) -> None:
             if as_json:
                 typer.echo("null")
             raise Failed(f"item {item!r} is unknown; see `holdfast catalog list`", REFUSED)
-        emit(view, as_json, lambda console: render_item(console, view, datetime.now(UTC)))
+        emit(view, as_json, lambda console: render_item(console, view))
 
     run(work())
 
@@ -154,7 +157,7 @@ def list_items(as_json: Json = False) -> None:
             items = await client.ask.catalog()
         rows = table("item", "price", "stock", "fulfilment", "scarce")
         for each in items:
-            stock = "-" if each.fulfilment == "external" else str(each.stock)
+            stock = "-" if each.stock is None else str(each.stock)
             rows.add_row(each.item, str(each.price), stock, each.fulfilment, each.scarce)
         emit(items, as_json, lambda console: console.print(rows if items else "the catalog is empty"))
 
@@ -177,15 +180,15 @@ def reject(
     run(_fulfil(order_id, reason, timeout))
 
 
-def render_item(console: Console, view: ItemView, now: datetime) -> None:
+def render_item(console: Console, view: ItemView) -> None:
     """The item as people read it."""
     console.print(f"item       {view.item}", f"price      {view.price}", sep="\n")
     console.print(f"fulfilment {view.fulfilment}", f"scarce     {view.scarce}", sep="\n")
-    if view.fulfilment == "external":
+    if view.stock is None:
         console.print("stock      not counted here")
     else:
         console.print(f"stock      {view.stock}  (surely)", f"possible   {view.possible}  (at most)", sep="\n")
-    render_pending(console, view.pending, view.pending_count, now)
+    render_pending(console, view.pending, view.pending_count, view.now)
 
 
 async def _fulfil(order_id: UUID, reason: str | None, wait_s: float) -> None:
@@ -200,6 +203,9 @@ async def _fulfil(order_id: UUID, reason: str | None, wait_s: float) -> None:
         await handled(client, sent, wait_s)
         view = await _order(client, order_id, wait_s)
     _print(view, False)
+    if not order_ended(view):
+        what = "its acceptance counts once coins and pieces are there" if reason is None else "ask again"
+        raise Failed(f"order {order_id} is still {view.state} after {wait_s:g} s; {what}", UNREACHABLE)
     if view.state != ("completed" if reason is None else "failed"):
         raise Failed(f"order {order_id} is {view.state}: {view.reason or 'the answer came too late'}", REFUSED)
 

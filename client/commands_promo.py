@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -133,7 +133,7 @@ def show(
                 promo = await client.ask.promo(which)
                 if promo is None:
                     raise Failed(f"promo code {which!r} is unknown", REFUSED)
-                emit(promo, as_json, lambda console: render_promo(console, which, promo, datetime.now(UTC)))
+                emit(promo, as_json, lambda console: render_promo(console, which, promo))
                 return
             view = await _follow(client, redemption_id, 0.0, timeout if wait else None, as_json)
         if wait and view.state in ("waiting", "claimed"):
@@ -198,14 +198,14 @@ def _print(view: RedemptionView, as_json: bool, waits_for: str | None = None) ->
     emit(view, as_json, lambda console: console.print(words))
 
 
-def render_promo(console: Console, code: str, promo: PromoView, now: datetime) -> None:
+def render_promo(console: Console, code: str, promo: PromoView) -> None:
     """The code as people read it."""
     words = f"promo {code}: {effect(promo.effect)}, used {promo.uses}"
     words += f" of {promo.uses_max}" if promo.uses_max is not None else " times"
     words += f", from {promo.valid_from.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_from else ""
     words += f", until {promo.valid_until.astimezone():%Y-%m-%d %H:%M:%S}" if promo.valid_until else ""
     console.print(f"{words}, scarce: {promo.scarce}")
-    render_pending(console, promo.pending, promo.pending_count, now)
+    render_pending(console, promo.pending, promo.pending_count, promo.now)
 
 
 def _effect(multiply: int | None, bonus: int | None) -> PromoEffect:

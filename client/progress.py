@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import TypeVar
 from uuid import UUID
 
@@ -31,7 +30,7 @@ async def order_progress(ask: Questions, order_id: UUID, timeout_s: float) -> tu
             return await _waits_at_account(ask, order.account_id, order_id)
         if order.state == "reserved" and order.item:
             item = await ask.item(order.item, TOLD_S_MAX)
-            return told(order_id, item.pending, datetime.now(UTC)) if item else None
+            return told(order_id, item.pending, item.now) if item else None
         return None
 
     def is_under_way(order: OrderView) -> bool:

@@ -46,13 +46,19 @@ def effect(promo: Multiply | Bonus) -> str:
             assert_never(promo)
 
 
+def availability(stock: int | None, external: bool) -> str:
+    """How many pieces of an item there are, and whether others hand them over."""
+    counted = [] if external and stock is None else [f"{stock or 0} in stock"]
+    return ", ".join([*counted, *(["fulfilled externally"] if external else [])])
+
+
 def essentials(fact: Fact) -> str:
     """What matters of a message beyond its type and account."""
     match fact:
         case c.CreditAccount() | c.PlaceOrder() | c.RedeemPromo() | c.CancelOrder():
             return _command(fact)
         case c.PutItem(item=item, price=price, stock=stock, fulfilment=fulfilment):
-            return f"{item}: {price} coins, " + ("external" if fulfilment == "external" else f"{stock} in stock")
+            return f"{item}: {price} coins, {availability(stock, fulfilment == 'external')}"
         case c.PutPromo(code=code):
             return f"{code}: {effect(fact.effect)}"
         case e.OperationWaiting() | e.OperationAccepted() | e.OrderWaiting() | e.PromoWaiting():

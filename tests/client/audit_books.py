@@ -131,12 +131,16 @@ def said(books: Books) -> str:
     return "\n".join(str(mismatch.finding) for mismatch in saga_mismatches(books))
 
 
-def purchase(order: str, coins: str | None, pieces: str | None, fulfilment: str = "instant", **values: Any) -> Books:
-    """The books of one order in this state, with its reservation and its take in these."""
+def purchase(order: str, coins: str | None, pieces: str | None, kind: str = "instant", **values: Any) -> Books:
+    """The books of one order in this state, with its reservation and its take in these. `kind`: of its item: `instant`,
+    `external` (it is not counted), or `counted` (it is, and fulfilled externally).
+    """
+    fulfilment, counted = ("instant" if kind == "instant" else "external"), kind != "external"
     asked = Op(ORDER, "reserve", 20, coins or "", 0, "order", answer_by=SOON, settle_by=values.pop("until", SOON))
     taken = replace(TAKEN[1], state=pieces or "")
+    changed: dict[str, Any] = {"state": order, "placed_at": NOW, "fulfilment": fulfilment, "counted": counted}
     return Books(
         kept("account", "alice", DONE[0], pending=(asked,) if coins else ()),
         kept("item", "sword", TAKEN[0], pending=(taken,) if pieces else ()),
-        orders=(replace(PURCHASE, state=order, placed_at=NOW, fulfilment=fulfilment, **values),),
+        orders=(replace(PURCHASE, **changed | values),),
     )

@@ -69,9 +69,42 @@ def redemption(state: str, effect: str | None, code: str | None, its: str | None
     ],
 )
 def test_an_order_and_its_operations_agree_at_each_step(order: str, coins: str | None, pieces: str | None) -> None:
-    assert said(purchase(order, coins, pieces)) == ""
-    elsewhere = purchase(order, coins, None, "external")
-    assert said(elsewhere) == ""
+    for kind in ("instant", "counted"):
+        assert said(purchase(order, coins, pieces, kind)) == ""
+    assert said(purchase(order, coins, None, "external")) == ""
+
+
+def test_an_order_whose_pieces_are_taken_may_be_with_whoever_hands_them_over() -> None:
+    assert said(purchase("reserved", "reserved", "reserved", "counted", taken=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "taken", "pieces", "expected"),
+    [
+        ("counted", True, "waiting", "expected reserved, found waiting"),
+        ("counted", True, "released", "expected reserved, found released"),
+        ("counted", True, "captured", "expected reserved, found captured"),
+        ("counted", True, None, "expected reserved, found none"),
+        ("counted", False, "reserved", "expected outside or waiting or accepted, found reserved"),
+        ("counted", False, None, "expected outside or waiting or accepted, found none"),
+        ("instant", True, "reserved", "expected outside or waiting or accepted, found reserved"),
+        ("external", False, "reserved", "expected none, found reserved"),
+        ("external", True, "waiting", "expected none, found waiting"),
+    ],
+)
+def test_an_order_that_is_not_answered_for_with_other_pieces_than_it_says_is_found(
+    kind: str, taken: bool, pieces: str | None, expected: str
+) -> None:
+    books = purchase("reserved", "reserved", pieces, kind, taken=taken)
+    assert f"take of order {ORDER}, which is reserved: {expected}" in said(books)
+    assert sagas(books) == {ORDER}
+
+
+def test_an_order_whose_id_is_that_of_a_put_has_no_take() -> None:
+    put = replace(STOCK.operations[0], operation_id=ORDER)
+    books = replace(purchase("failed", "released", None), stock=replace(STOCK, operations=(put,)))
+    assert said(books) == ""
+    assert "expected captured, found none" in said(replace(purchase("completed", "captured", None), stock=books.stock))
 
 
 @pytest.mark.parametrize(
@@ -101,9 +134,10 @@ def test_an_order_and_its_operations_agree_at_each_step(order: str, coins: str |
 def test_an_order_that_ended_otherwise_than_its_operations_is_found(
     order: str, coins: str | None, pieces: str | None, named: str
 ) -> None:
-    books = purchase(order, coins, pieces)
-    assert named in said(books)
-    assert sagas(books) == {ORDER}
+    for kind in ("instant", "counted"):
+        books = purchase(order, coins, pieces, kind)
+        assert named in said(books)
+        assert sagas(books) == {ORDER}
 
 
 @pytest.mark.parametrize(
@@ -113,7 +147,7 @@ def test_an_order_that_ended_otherwise_than_its_operations_is_found(
         ({"quantity": 2}, "expected take 2, found take 1"),
         ({"account_id": "bob"}, f"order of reserve 20 (operation {ORDER}): expected known, found none"),
         ({"item": "bow"}, f"item sword: order of take 1 (operation {ORDER}): expected known, found none"),
-        ({"fulfilment": "external"}, "item sword: take of order"),
+        ({"counted": False}, "item sword: take of order"),
     ],
 )
 def test_an_order_of_something_else_than_its_operations_is_found(values: dict[str, Any], named: str) -> None:

@@ -61,8 +61,9 @@ def item(first: PendingView, second: PendingView, count: int | None) -> Callable
         scarce="wait",
         pending=(first, second),
         pending_count=count or 0,
+        now=NOW,
     )
-    return lambda console: render_item(console, view, NOW)
+    return lambda console: render_item(console, view)
 
 
 def code(first: PendingView, second: PendingView, count: int | None) -> Callable[[Console], None]:
@@ -75,8 +76,9 @@ def code(first: PendingView, second: PendingView, count: int | None) -> Callable
         scarce="wait",
         pending=(first, second),
         pending_count=count or 0,
+        now=NOW,
     )
-    return lambda console: render_promo(console, "DOUBLE", view, NOW)
+    return lambda console: render_promo(console, "DOUBLE", view)
 
 
 def lines(render: Callable[[Console], None]) -> list[str]:
@@ -160,6 +162,15 @@ def test_a_settled_operation_behind_an_open_one_waits_for_nothing_but_to_count()
     assert "nothing; counts after those before it" in lines(account(*both, 2))[-1]
 
 
-def test_an_item_that_is_fulfilled_externally_has_no_stock_to_show() -> None:
-    view = ItemView(item="lamp", price=20, stock=0, possible=0, fulfilment="external", scarce="wait")
-    assert lines(lambda console: render_item(console, view, NOW))[-2:] == ["stock not counted here", "pending nothing"]
+@pytest.mark.parametrize(
+    ("stock", "said"), [(None, ["stock not counted here"]), (1, ["stock 1 (surely)", "possible 2 (at most)"])]
+)
+def test_an_item_that_is_fulfilled_externally_shows_its_stock_where_that_is_counted(
+    stock: int | None, said: list[str]
+) -> None:
+    possible = None if stock is None else stock + 1
+    view = ItemView(
+        item="lamp", price=20, stock=stock, possible=possible, fulfilment="external", scarce="wait", now=NOW
+    )
+    head = ["item lamp", "price 20", "fulfilment external", "scarce wait"]
+    assert lines(lambda console: render_item(console, view)) == [*head, *said, "pending nothing"]

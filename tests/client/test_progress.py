@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
@@ -64,7 +64,13 @@ def redemption(state: str) -> RedemptionView:
 
 def waits(kind: str, state: str, size: int) -> PendingView:
     return PendingView(
-        operation_id=B, kind=kind, state=state, size=size, deadline=None, waits_for=(A,), waits_until=None
+        operation_id=B,
+        kind=kind,
+        state=state,
+        size=size,
+        deadline=None,
+        waits_for=(A,),
+        waits_until=NOW + timedelta(seconds=60),
     )
 
 
@@ -73,7 +79,9 @@ def account(*pending: PendingView) -> AccountView:
 
 
 def item(*pending: PendingView) -> ItemView:
-    return ItemView(item="sword", price=20, stock=0, possible=1, fulfilment="instant", scarce="wait", pending=pending)
+    return ItemView(
+        item="sword", price=20, stock=0, possible=1, fulfilment="instant", scarce="wait", pending=pending, now=NOW
+    )
 
 
 async def test_an_order_is_looked_at_until_its_coins_are_answered() -> None:
@@ -83,12 +91,15 @@ async def test_an_order_is_looked_at_until_its_coins_are_answered() -> None:
 
 async def test_an_order_that_waits_for_its_coins_says_so() -> None:
     asked = services(order=[order("placed")], account=[account(), account(waits("reserve", "waiting", 20))])
-    assert await order_progress(asked, B, 10) == (order("placed"), "reserve 20 waits for command aaaaaaaa")
+    waiting = order("placed"), "reserve 20 waits for command aaaaaaaa, at most 60 s"
+    assert await order_progress(asked, B, 10) == waiting
 
 
-async def test_an_order_that_waits_for_its_goods_says_so() -> None:
-    asked = services(order=[order("reserved")], item=[item(waits("take", "waiting", 1))])
-    assert await order_progress(asked, B, 10) == (order("reserved"), "take 1 waits for command aaaaaaaa")
+@pytest.mark.parametrize("fulfilment", ["instant", "external"])
+async def test_an_order_that_waits_for_its_goods_says_so(fulfilment: str) -> None:
+    asked = services(order=[order("reserved", fulfilment)], item=[item(waits("take", "waiting", 1))])
+    waiting = order("reserved", fulfilment), "take 1 waits for command aaaaaaaa, at most 60 s"
+    assert await order_progress(asked, B, 10) == waiting
 
 
 async def test_an_order_that_is_with_its_warehouse_waits_for_no_other() -> None:
@@ -98,7 +109,7 @@ async def test_an_order_that_is_with_its_warehouse_waits_for_no_other() -> None:
 
 async def test_a_redemption_that_is_accepted_says_what_its_size_waits_for() -> None:
     asked = services(redemption=[redemption("claimed")], account=[account(waits("multiply", "accepted", 2))])
-    words = "multiply x2 is accepted and waits for command aaaaaaaa"
+    words = "multiply x2 is accepted and waits for command aaaaaaaa, at most 60 s"
     assert await redemption_progress(asked, B, 10) == (redemption("claimed"), words)
 
 

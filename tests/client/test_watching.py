@@ -31,7 +31,12 @@ LINES: list[tuple[Fact, str]] = [
     (c.CancelOrder(order_id=A, account_id="alice"), "aaaaaaaa"),
     (c.FulfilmentRejected(order_id=A, reason="no lamps"), "aaaaaaaa no lamps"),
     (c.PutItem(item="book", price=20, stock=5), "book: 20 coins, 5 in stock"),
-    (c.PutItem(item="lamp", price=20, fulfilment="external"), "lamp: 20 coins, external"),
+    (c.PutItem(item="book", price=20), "book: 20 coins, 0 in stock"),
+    (c.PutItem(item="lamp", price=20, fulfilment="external"), "lamp: 20 coins, fulfilled externally"),
+    (
+        c.PutItem(item="sword", price=20, stock=1, fulfilment="external"),
+        "sword: 20 coins, 1 in stock, fulfilled externally",
+    ),
     (c.PutPromo(code="X", effect=Bonus(amount=5)), "X: +5"),
     (e.CoinsCaptured(account_id="alice", operation_id=A, asked_by="order", amount=20), "aaaaaaaa 20 coins"),
     (
