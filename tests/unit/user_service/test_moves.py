@@ -72,19 +72,6 @@ TABLES = {
         4  capture  a                -> a captured 20; m multiplied by 2 +30
            balance 60 | 55..60 | b
     """,
-    "a fee waits behind a purchase, is accepted at once, and what it leaves for certain can be spent": """
-        0  open                      -> opened
-        0  credit   c 55             -> c credited 55
-        1  reserve  a 20 for 60      -> a reserved 20 until 61
-        2  fee      f 10             -> f accepted at 1 for a until 61
-           balance 55 | 32..50 | a f
-        3  reserve  b 32 for 60      -> b reserved 32 until 63
-        3  fee      g 100            -> g accepted at 3 for a,f,b until 63
-        4  release  a                -> a released 20; f charged 5 by 10
-        5  capture  b                -> b captured 32; g charged 18 by 100
-        5  fee      h 1              -> h charged 0 by 1
-           balance 0 | 0..0 |
-    """,
     "credits and bonuses never wait, and what comes behind them counts on them": f"""{BUY_THEN_DOUBLE}
         3  credit   d 7              -> d credited 7
         3  bonus    e 3 for 5        -> e credited 3
