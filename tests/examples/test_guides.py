@@ -32,7 +32,9 @@ def test_a_service_changes_three_files_outside_of_its_folder() -> None:
 def test_an_operation_changes_as_many_files_as_its_guide_says() -> None:
     guide = (GUIDES / "add-an-operation.md").read_text()
     named = re.findall(r"^\| \d+ \| `([^`]+)` \|", guide, re.MULTILINE)
-    found = files_that_name(r"account\.fee\|coins\.charged\|\bfee\b", "docs/guides", "*.md", "tests/examples", "LICENSE")
+    found = files_that_name(
+        r"account\.fee\|coins\.charged\|\bfee\b", "docs/guides", "*.md", "tests/examples", "LICENSE"
+    )
     assert found == set(named)
     assert len(found) <= OPERATION_FILES_MAX
 

@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.services import PARTICIPANTS, SERVICES
+from contracts.services import PARTICIPANTS
+from contracts.services import SERVICES as SERVICES
 
 OWNERS = tuple(f"{name}_owner" for name in SERVICES)
 EXCHANGES = {each.service: each.exchange for each in PARTICIPANTS}
