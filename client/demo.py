@@ -12,7 +12,6 @@ from client.commands_operate import render_audit
 from client.session import Failed
 from client.settings import Settings
 from client.stage import Stage, on_stage
-from contracts.commands import PlaceOrder
 from contracts.events import (
     CoinsReleased,
     FulfilmentRequested,
@@ -114,20 +113,23 @@ async def what_is_certain_is_spent(stage: Stage) -> int:
     return await stage.balance(account)
 
 
-async def second_buyer_waits(stage: Stage) -> int:
-    """Two buy the last piece at the same time: the second is not refused before the first has surely got it."""
+async def second_buyer_gets_the_piece(stage: Stage) -> int:
+    """Two order the last piece: the second waits while the first may still give it back, and gets it."""
     sword = await stage.item("sword", PRICE, stock=1)
-    accounts = [await stage.new_account(name, COINS) for name in ("buyer", "rival")]
-    orders = [PlaceOrder(order_id=uuid4(), account_id=account, item=sword) for account in accounts]
-    first, second = (sent.id for sent in await stage.buyer.place_orders(orders))
-    waiting = await stage.happens(OrderWaiting, second)
-    stage.expect("what the second buyer waits for", waiting.waits_for, (first,))
-    await stage.happens(OrderCompleted, first)
-    failed = await stage.happens(OrderFailed, second)
-    stage.expect("why the second buyer was refused", failed.reason, "out_of_stock")
-    await stage.happens(CoinsReleased, second)
-    stage.expect("coins of the second buyer", await stage.balance(accounts[1]), COINS)
-    return await stage.balance(accounts[0])
+    first, second = await stage.new_account("buyer", COINS), await stage.new_account("rival", COINS)
+    order = await stage.buyer.place_order(first, sword)
+    await stage.happens(FulfilmentRequested, order.id)
+    rival = await stage.buyer.place_order(second, sword)
+    waiting = await stage.happens(OrderWaiting, rival.id)
+    stage.expect("what the second buyer waits for", waiting.waits_for, (order.id,))
+    await stage.say_who_waits(sword)
+    await stage.operator.reject_fulfilment(order.id, "broken on the way")
+    await stage.happens(CoinsReleased, order.id)
+    await stage.happens(FulfilmentRequested, rival.id)
+    await stage.operator.accept_fulfilment(rival.id)
+    await stage.happens(OrderCompleted, rival.id)
+    stage.expect("coins of the first buyer", await stage.balance(first), COINS)
+    return await stage.balance(second)
 
 
 async def second_redemption_gets_the_use(stage: Stage) -> int:
@@ -157,7 +159,7 @@ SCENES: tuple[tuple[str, Scene, int], ...] = (
     ("the promo is sent first, but `after` the order", promo_overtakes, WITH_ORDER),
     ("the order is cancelled", order_is_cancelled, WITHOUT_ORDER),
     (f"the doubling is accepted: {WITH_ORDER} coins are certain, and spent at once", what_is_certain_is_spent, 0),
-    ("two buy the last piece at the same time", second_buyer_waits, COINS - PRICE),
+    ("two order the last sword, and the first is not fulfilled", second_buyer_gets_the_piece, COINS - PRICE),
     ("a code with one use is redeemed twice", second_redemption_gets_the_use, WITHOUT_ORDER),
 )
 

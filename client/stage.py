@@ -19,7 +19,7 @@ from client.tap import Seen, tap
 from client.timeline import line
 from contracts.base import Fact
 from contracts.events import CoinsCredited
-from contracts.queries import AccountView
+from contracts.queries import AccountView, ItemView
 from contracts.roles import Multiply
 
 EVENT_S_MAX = 20.0
@@ -77,9 +77,9 @@ class Stage:
         return account
 
     async def item(self, name: str, price: int, stock: int | None = None) -> str:
-        """A new item: with stock it is taken from there, without somebody outside answers for it."""
+        """A new item, for which somebody outside answers; with `stock`, its pieces are counted."""
         item = f"{name}-{self.run}"
-        sent = await self.operator.put_item(item, price, stock or 0, "external" if stock is None else "instant")
+        sent = await self.operator.put_item(item, price, stock, "external")
         await self.operator.outcome(sent)
         return item
 
@@ -93,11 +93,16 @@ class Stage:
     async def say_what_waits(self, account: str) -> AccountView:
         """Print what each pending operation of the account waits for, and what is surely available."""
         view = await self._account(account)
-        for each in view.pending:
-            if words := told(each.operation_id, view.pending, view.now):
-                self._say(words)
+        self._say_waits(view)
         self._say(f"{account} has {view.available} coins for certain")
         return view
+
+    async def say_who_waits(self, item: str) -> None:
+        """Print what each order that wants pieces of the item waits for."""
+        view = await self.buyer.ask.item(item)
+        if view is None:
+            raise Failed(f"item {item} is unknown")
+        self._say_waits(view)
 
     async def balance(self, account: str) -> int:
         """The balance as the user service answers it, once nothing is pending."""
@@ -111,6 +116,11 @@ class Stage:
         if found != right:
             self.wrong.append(f"{what}: {found} instead of {right}")
             self._say(self.wrong[-1], "bold red")
+
+    def _say_waits(self, view: AccountView | ItemView) -> None:
+        for each in view.pending:
+            if words := told(each.operation_id, view.pending, view.now):
+                self._say(words)
 
     def _say(self, words: str, style: str = "bold") -> None:
         self.console.print(f"           {words}", style=style, soft_wrap=True)

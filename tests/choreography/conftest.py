@@ -20,7 +20,7 @@ from client.client import Client
 from client.tap import Seen, tap
 from client.waiting import until
 from contracts.base import Fact, Scarce
-from contracts.queries import AccountView, ItemView, OrderView, PendingView
+from contracts.queries import AccountView, Fulfilment, ItemView, OrderView, PendingView
 from contracts.roles import Multiply, PromoEffect
 from local.service import Service
 from local.stack import Stack
@@ -84,10 +84,11 @@ class World:
             assert (await self.client.wait_for_operation(name, sent.id)).state == "credited"
         return name
 
-    async def goods(self, price: int, stock: int = 0, scarce: Scarce = "wait") -> str:
-        """A new item: with stock it is fulfilled instantly, without externally."""
+    async def goods(self, price: int, stock: int | None = None, scarce: Scarce = "wait", external: bool = False) -> str:
+        """A new item: with stock it is fulfilled instantly unless `external`, without externally."""
         name = f"i-{uuid4().hex[:12]}"
-        sent = await self.operator.put_item(name, price, stock, "instant" if stock else "external", scarce=scarce)
+        fulfilment: Fulfilment = "external" if external or stock is None else "instant"
+        sent = await self.operator.put_item(name, price, stock, fulfilment, scarce=scarce)
         await self.operator.outcome(sent)
         return name
 

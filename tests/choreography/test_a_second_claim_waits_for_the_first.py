@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable
 from uuid import UUID, uuid4
 
 import pytest
 
+from client.progress import order_progress
+from client.sending import Sent
 from client.waiting import until
 from contracts.commands import PlaceOrder
-from contracts.events import CoinsReleased, OrderCompleted, OrderFailed, OrderWaiting, PromoWaiting
+from contracts.events import (
+    CoinsReleased,
+    FulfilmentRequested,
+    OrderCompleted,
+    OrderFailed,
+    OrderWaiting,
+    PromoWaiting,
+)
 from contracts.queries import ItemView
 from local.service import Service
 from tests.choreography.conftest import News, World
@@ -60,6 +71,54 @@ async def test_the_second_buyer_of_the_last_piece_gets_it_when_the_first_cannot_
     assert (await world.client.wait_for_order(second.order_id)).state == "completed"
     assert (await world.coins(first.account_id), await world.coins(second.account_id)) == (50, 30)
     assert (await world.of_item(item)).stock == 0
+
+
+@pytest.mark.parametrize("end", ["rejected", "cancelled", "late", "completed"])
+async def test_the_second_buyer_of_the_last_piece_waits_while_the_first_may_not_be_fulfilled(
+    world: World, news: News, end: str
+) -> None:
+    """It is asked for elsewhere only when it is surely the second one's."""
+    item, buyer, rival = await world.goods(20, stock=1, external=True), await world.account(50), await world.account(50)
+    first = await world.client.place_order(buyer, item, deadline_s=5.0 if end == "late" else None)
+    await news.of(FulfilmentRequested, first.id)
+    second = await world.client.place_order(rival, item)
+    waiting = await news.of(OrderWaiting, second.id)
+    assert (waiting.position, waiting.waits_for) == (1, (first.id,))
+    view, words = await order_progress(world.client.ask, second.id, 0.0)
+    assert view
+    assert waiting.deadline == view.deadline
+    if end == "late":
+        assert (await world.client.wait_for_order(first.id)).reason in ("deadline_passed", "reservation_expired")
+    else:
+        assert re.fullmatch(f"take 1 waits for take 1 {str(first.id)[:8]}, at most [0-9]+ s", words or "")
+        assert not news.heard(FulfilmentRequested, second.id)
+        await END[end](world, buyer, first.id)
+        assert (await world.client.wait_for_order(first.id)).state == {"rejected": "failed"}.get(end, end)
+    if end == "completed":
+        assert (await world.client.wait_for_order(second.id)).reason == "out_of_stock"
+        assert not news.heard(FulfilmentRequested, second.id)
+    else:
+        await news.of(FulfilmentRequested, second.id)
+        await world.operator.accept_fulfilment(second.id)
+        assert (await world.client.wait_for_order(second.id)).state == "completed"
+    assert sorted([await world.coins(buyer), await world.coins(rival)]) == [30, 50]
+    shown = await world.of_item(item)
+    assert (shown.stock, shown.possible, shown.pending) == (0, 0, ())
+
+
+async def test_who_waits_for_a_piece_waits_no_longer_than_its_own_deadline(world: World, news: News) -> None:
+    item, buyer, rival = await world.goods(20, stock=1, external=True), await world.account(50), await world.account(50)
+    first = await world.client.place_order(buyer, item)
+    await news.of(FulfilmentRequested, first.id)
+    second = await world.client.place_order(rival, item, deadline_s=1.5)
+    await news.of(OrderWaiting, second.id)
+    await world.operator.accept_fulfilment(second.id)
+    ended = await world.client.wait_for_order(second.id)
+    assert (ended.state, ended.reason in ("deadline_passed", "reservation_expired")) == ("failed", True)
+    await world.operator.accept_fulfilment(first.id)
+    assert (await world.client.wait_for_order(first.id)).state == "completed"
+    assert (await world.coins(buyer), await world.coins(rival)) == (30, 50)
+    assert not news.heard(FulfilmentRequested, second.id)
 
 
 async def test_who_comes_second_to_an_item_that_refuses_does_not_wait(world: World, news: News) -> None:
@@ -117,6 +176,14 @@ async def two_orders(
     accounts = await world.account(50), await world.account(50)
     first, second = (PlaceOrder(order_id=uuid4(), account_id=each, item=item) for each in accounts)
     return item, first.model_copy(update={"deadline_s": first_s}), second
+
+
+END: dict[str, Callable[[World, str, UUID], Awaitable[Sent]]] = {
+    "rejected": lambda world, _, order_id: world.operator.reject_fulfilment(order_id),
+    "cancelled": lambda world, account, order_id: world.client.cancel_order(account, order_id),
+    "completed": lambda world, _, order_id: world.operator.accept_fulfilment(order_id),
+}
+"""How an order ends for which somebody is asked."""
 
 
 def waits_for(item: ItemView, order_id: UUID) -> tuple[UUID, ...] | None:
