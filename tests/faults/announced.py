@@ -29,7 +29,7 @@ from contracts.events import (
 AGAIN_S = 0.1
 
 Effect = tuple[str, UUID, str, int]
-"""Who keeps it (operation, order or redemption), its id, its state, and the coins it adds."""
+"""Who keeps it (operation, order or redemption), its id, its state, and the coins that it adds or takes."""
 
 
 @asynccontextmanager
@@ -59,7 +59,9 @@ async def announced(operator: Client) -> AsyncIterator[set[Effect]]:
 
 def lost(effects: Iterable[Effect], books: Books) -> list[Effect]:
     """The effects that are not in the books."""
-    kept: set[Effect] = {("operation", each.operation_id, each.state, each.delta) for each in books.accounts.operations}
+    kept: set[Effect] = {
+        ("operation", each.operation_id, each.state, abs(each.delta)) for each in books.accounts.operations
+    }
     kept |= {("order", each.order_id, each.state, 0) for each in books.orders}
     kept |= {("redemption", each.redemption_id, each.state, each.added or 0) for each in books.redemptions}
     return [each for each in effects if each not in kept]
@@ -73,7 +75,7 @@ def _effects(fact: Fact) -> Iterator[Effect]:
         case CoinsMultiplied():
             yield "operation", fact.operation_id, "multiplied", fact.added
         case CoinsCaptured():
-            yield "operation", fact.operation_id, "captured", -fact.amount
+            yield "operation", fact.operation_id, "captured", fact.amount
         case CoinsReleased():
             yield "operation", fact.operation_id, "released", 0
         case CoinsExpired():

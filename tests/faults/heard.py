@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -29,6 +29,8 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.topology import FACTS
+from tests.faults import gifts
+from tests.faults.gifts import Gift
 from tests.faults.saga import Ending
 
 ENDINGS = (
@@ -39,12 +41,14 @@ ENDINGS = (
     OrderFailed,
     PromoRedeemed,
     PromoRefused,
+    *gifts.ENDINGS,
 )
 """What ends a saga, or answers a credit, which is a saga of one step."""
 STATES: Mapping[str, tuple[str, ...]] = {
     "credit": ("credited", "refused"),
     "order": ("completed", "failed", "cancelled"),
     "redemption": ("redeemed", "refused"),
+    "gift": gifts.STATES,
 }
 """In which a saga has ended."""
 MARKS = "commands"
@@ -53,7 +57,7 @@ ATTEMPT_S_MAX = 30.0
 FORGET_S_MAX = 10.0
 
 Ended = tuple[str, UUID, str, int]
-"""What ended (credit, order or redemption), its id, how, and the coins that its event says were added."""
+"""What ended (credit, order, redemption or gift), its id, how, and the coins that its event says were added."""
 
 
 class Heard:
@@ -124,9 +128,11 @@ class Heard:
                     yield from _ended(fact)
 
 
-def unheard(heard: set[Ended], told: Mapping[UUID, Ending], books: Books, accounts: str) -> Iterator[str]:
+def unheard(
+    heard: set[Ended], told: Mapping[UUID, Ending], books: Books, given: Sequence[Gift], accounts: str
+) -> Iterator[str]:
     """Endings that were told or are kept and that no event announced, and announced ones that are not kept."""
-    kept = set(_kept(books, accounts))
+    kept = set(_kept(books, given, accounts))
     said = {(each.what, saga, each.state, _added(each.state, each.added)) for saga, each in told.items()}
     for what, saga, state, added in sorted((kept | said) - heard):
         yield f"{what} {saga}: {state}, {added} coins added, and no event ever said so"
@@ -134,7 +140,7 @@ def unheard(heard: set[Ended], told: Mapping[UUID, Ending], books: Books, accoun
         yield f"{what} {saga}: announced as {state}, {added} coins added, which its service does not keep"
 
 
-def _kept(books: Books, accounts: str) -> Iterator[Ended]:
+def _kept(books: Books, given: Sequence[Gift], accounts: str) -> Iterator[Ended]:
     """How the services keep what has ended."""
     credits_ = [each for each in books.accounts.operations if each.kind == "credit"]
     ended = [("credit", each.operation_id, each.key, each.state, each.delta) for each in credits_]
@@ -142,6 +148,7 @@ def _kept(books: Books, accounts: str) -> Iterator[Ended]:
     ended += [
         ("redemption", each.redemption_id, each.account_id, each.state, each.added or 0) for each in books.redemptions
     ]
+    ended += [("gift", each.gift_id, each.account_id, each.state, 0) for each in given]
     for what, saga, account, state, added in ended:
         if state in STATES[what] and account.startswith(accounts):
             yield what, saga, state, _added(state, added)
@@ -164,6 +171,8 @@ def _ended(fact: Fact) -> Iterator[Ended]:
             yield "redemption", fact.redemption_id, "redeemed", fact.added
         case PromoRefused():
             yield "redemption", fact.redemption_id, "refused", 0
+        case _:
+            yield from gifts.ended(fact)
 
 
 def _added(state: str, added: int) -> int:

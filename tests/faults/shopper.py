@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
@@ -17,6 +18,7 @@ from client.waiting import until
 from contracts.commands import CreditAccount, PlaceOrder, RedeemPromo
 from contracts.events import OperationKind
 from contracts.queries import AccountView
+from tests.faults import gifts
 from tests.faults.saga import Asked, effect_of
 from tests.faults.shop import Code, Item
 
@@ -67,7 +69,7 @@ class Shopper:
 
     async def _command(self) -> None:
         shop, draw = self._traffic.shop, self._random
-        match draw.choices(range(8), (25, 10, 20, 10, 15, 8, 6, 6))[0]:
+        match draw.choices(range(9), (25, 10, 20, 10, 15, 8, 6, 6, 12))[0]:
             case 0:
                 await self._buy(shop.plenty, draw.randint(1, 3))
             case 1:
@@ -82,8 +84,10 @@ class Shopper:
                 await self._credit(draw.randint(1, 20))
             case 6:
                 await self._publish_twice()
-            case _:
+            case 7:
                 await self._publish_backwards()
+            case _:
+                await self._give(draw.randint(1, 30))
 
     async def _credit(self, amount: int) -> None:
         credit_id, client = uuid4(), self._traffic.client
@@ -142,6 +146,13 @@ class Shopper:
             lambda: client.redeem_promo(self.account, code.name, wait_s=wait_s, redemption_id=redemption_id),
         )
 
+    async def _give(self, amount: int) -> None:
+        """Give coins away. Not where messages are thrown away: a receiver keeps the room for a gift for long."""
+        if not self._traffic.resends:
+            gift_id, traffic = uuid4(), self._traffic
+            send = partial(gifts.give, traffic.client, self.account, traffic.charity, amount, gift_id, 8.0)
+            await self._send(gift_id, "reserve", amount, send, is_gift=True)
+
     async def _publish_twice(self) -> None:
         """The same message goes out again, as after a confirm that was lost."""
         order_id, item = uuid4(), self._traffic.shop.plenty
@@ -168,10 +179,11 @@ class Shopper:
         size: int,
         send: Callable[[], Awaitable[Sent | None]],
         after: frozenset[UUID] = frozenset(),
+        is_gift: bool = False,
     ) -> None:
         """Begin a saga."""
         self._again[saga] = send
-        asked = Asked(self.account, kind, size, asyncio.get_running_loop().time(), after)
+        asked = Asked(self.account, kind, size, asyncio.get_running_loop().time(), after, is_gift)
         await self._traffic.begin(saga, asked, send)
 
     async def _glance(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from client.audit_rows import Books, Entities, EntityRow, LineRow, OperationRow
 from contracts.roles import Bonus
+from tests.faults.gifts import Gift, astray
 from tests.faults.saga import Asked, Ending
 from tests.faults.serial import contradictions, histories
 from tests.faults.shop import Code, Item, Kept, lost_goods, wrong_uses
@@ -103,6 +104,13 @@ def test_a_place_before_what_was_named_is_found_however_late_that_came() -> None
     told = TOLD | late | {BONUS: replace(TOLD[BONUS], told=late[ORDER].told + 1)}
     (found,) = contradictions(asked, told, _books(65, (CREDIT, DOUBLE, ORDER, BONUS)))
     assert found == f"saga {DOUBLE} named {ORDER}, and stands before it"
+
+
+def test_coins_that_were_given_and_did_not_come_are_found() -> None:
+    given = [Gift(UUID(int=1), "a", "box", 7, "completed"), Gift(UUID(int=2), "a", "box", 9, "failed")]
+    assert list(astray(given, {"box": 7}, "box")) == []
+    for balance in (0, 6, 16):
+        assert len(list(astray(given, {"box": balance}, "box"))) == 1
 
 
 def test_an_account_is_searched_only_once_all_its_sagas_have_ended() -> None:

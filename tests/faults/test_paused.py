@@ -13,16 +13,24 @@ from tests.faults.stage import Stage
 from tests.faults.traffic import DEADLINE_S_MAX, Traffic
 from tests.service.sites import until, value
 
-KEPT = (("user_service", "operations"), ("order_service", "orders"))
+KEPT = (("user_service", "operations"), ("order_service", "orders"), ("gift_service", "gifts"))
 LAST = (
     ("user_service", "SELECT max(deadline) FROM operations"),
     ("order_service", "SELECT max(deadline) FROM orders"),
+    ("gift_service", "SELECT max(deadline) FROM gifts"),
     ("promo_service", "SELECT max(wait_until) FROM redemptions WHERE state = 'claimed'"),
 )
 """Of what is open: what is settled has no deadline any more."""
 OVERDUE = "SELECT count(*) FROM redemptions WHERE state = 'claimed' AND wait_until < clock_timestamp()"
 """Redemptions whose time to wait is over, and whose answer has not come in."""
-WAITING = "SELECT count(*) FROM operations WHERE state = 'waiting' AND kind = 'multiply'"
+OPEN = {
+    "promo_service": (
+        "user_service",
+        "SELECT count(*) FROM operations WHERE state IN ('waiting', 'accepted') AND kind = 'multiply'",
+    ),
+    "gift_service": ("gift_service", "SELECT count(*) FROM gifts WHERE deadline IS NOT NULL"),
+}
+"""Where to count the redemptions whose answer is yet to come, and the gifts that can still fail."""
 PASSED = "SELECT count(*) FROM {} WHERE reason IN ('deadline_passed', 'wait_deadline_passed')"
 SEED = 5
 
@@ -46,11 +54,11 @@ async def test_a_service_that_stood_still_past_every_deadline_catches_up(stage: 
 async def _stop(stage: Stage, name: Name) -> datetime | None:
     """Stop the service; returns by when all that is open then will have ended. If nothing is, it goes on.
 
-    The promo service stops only while a redemption waits at the user service, so that its answer is yet to come.
+    Some stop only while something of theirs is open; see `OPEN`.
     """
     stage.signal(name, signal.SIGSTOP)
-    waits = name != "promo_service" or await value(stage.site, "user_service", WAITING)
-    last = await _last_deadline(stage) if waits else None
+    is_open = name not in OPEN or await value(stage.site, *OPEN[name])
+    last = await _last_deadline(stage) if is_open else None
     if last is None:
         stage.signal(name, signal.SIGCONT)
     return last

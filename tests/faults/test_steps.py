@@ -8,6 +8,7 @@ from typing import get_args
 
 import pytest
 
+from contracts.services import participant
 from contracts.topology import SERVICES
 from local.sources import PROJECT
 from messaging.checkpoints import STEPS, Checkpoint, Job
@@ -75,7 +76,7 @@ def test_each_point_that_is_taken_out_of_the_code_is_missed() -> None:
 @pytest.mark.parametrize("service", SERVICES)
 def test_no_service_takes_such_a_step_itself(service: str) -> None:
     """Its migrations run before it does."""
-    paths = (PROJECT / service).glob("*.py")
+    paths = participant(service).folder.glob("*.py")
     assert not Code({path.stem: path.read_text() for path in paths}).steps
 
 

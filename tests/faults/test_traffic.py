@@ -20,6 +20,7 @@ async def test_without_a_fault_nothing_is_found(stage: Stage) -> None:
         # Eight at a time end some seven sagas each: two rounds, and one to spare.
         await traffic.reaches(100, within_s=3 * SAGA_S_MAX)
         await traffic.settled("no fault")
+    assert {ending.what for ending in traffic.told.values()} == {"credit", "order", "redemption", "gift"}
     assert {ending.state for ending in traffic.told.values()} >= {
         "credited",
         "completed",
@@ -53,18 +54,18 @@ def test_an_ending_that_is_never_announced_is_found() -> None:
     credit_id, announced = uuid4(), ("order", order.order_id, "completed", 0)
     books = Books(orders=(order,))
     told = {credit_id: Ending("credit", "a-1", "credited", 5)}
-    assert list(unheard({announced}, {}, books, "a-")) == []
-    assert list(unheard(set(), {}, books, "b-")) == []
-    (kept_only,) = unheard(set(), {}, books, "a-")
+    assert list(unheard({announced}, {}, books, [], "a-")) == []
+    assert list(unheard(set(), {}, books, [], "b-")) == []
+    (kept_only,) = unheard(set(), {}, books, [], "a-")
     assert str(order.order_id) in kept_only
-    (told_only,) = unheard({announced}, told, books, "a-")
+    (told_only,) = unheard({announced}, told, books, [], "a-")
     assert str(credit_id) in told_only
 
 
 def test_an_announcement_that_contradicts_what_is_kept_is_found() -> None:
     order = OrderRow(uuid4(), "a-1", "tea", 1, 7, "instant", "completed", datetime.now(UTC))
     heard = {("order", order.order_id, state, 0) for state in ("completed", "failed")}
-    (found,) = unheard(heard, {}, Books(orders=(order,)), "a-")
+    (found,) = unheard(heard, {}, Books(orders=(order,)), [], "a-")
     assert "announced as failed" in found
 
 

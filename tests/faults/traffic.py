@@ -24,7 +24,7 @@ from client.errors import Unconfirmed, Unreachable
 from contracts.base import Fact
 from contracts.envelope import Envelope, encode
 from contracts.roles import Multiply
-from tests.faults import latecomer, shop
+from tests.faults import gifts, latecomer, shop
 from tests.faults.heard import Heard, unheard
 from tests.faults.saga import Asked, Ending, View, ending
 from tests.faults.serial import contradictions, histories
@@ -77,6 +77,7 @@ class Traffic:
 
     def __post_init__(self) -> None:
         self.name = f"t{uuid4().hex[:8]}"
+        self.charity = f"{self.name}-charity"
         self.client = Client(self.stage.env["HOLDFAST_AMQP_URL"], name="traffic")
         self.operator = Client(self.stage.env["HOLDFAST_OPERATOR_AMQP_URL"], name="traffic operator")
         self.heard = Heard(self.operator.connection, f"{self.name}-")
@@ -99,6 +100,7 @@ class Traffic:
         async with within(HEAR_S_MAX, "the broker keeps what is announced"):
             await self.until_confirmed(self.heard.begin)
         self.shop = await shop.fill(self.operator, self.name)
+        await self.until_confirmed(lambda: self.client.open_account(self.charity))
         self._tasks = [asyncio.create_task(self._queue()) for _ in range(self.shoppers)]
         return self
 
@@ -166,8 +168,11 @@ class Traffic:
         async with within(HEAR_S_MAX, "all that was announced is heard"):
             await self.until_confirmed(self.heard.catch_up)
         books = await read(self.stage.env["HOLDFAST_AUDIT_DATABASE_URL"])
+        given = await gifts.kept(self.stage)
+        balances = {each.key: each.state for each in books.accounts.entities}
         return [
-            *unheard(self.heard.endings, self.told, books, f"{self.name}-"),
+            *unheard(self.heard.endings, self.told, books, given, f"{self.name}-"),
+            *gifts.astray(given, balances, self.charity),
             *contradictions(self.asked, self.told, books),
         ]
 
@@ -192,6 +197,8 @@ class Traffic:
                 return await self.client.wait_for_operation(asked.account, saga, timeout_s)
             case "order":
                 return await self.client.wait_for_order(saga, timeout_s)
+            case "gift":
+                return await gifts.wait(self.client, saga, timeout_s)
             case _:
                 return await self.client.wait_for_redemption(saga, timeout_s)
 
@@ -202,6 +209,7 @@ class Traffic:
             await self.operator.outcome(await self.operator.put_item(name, 1))
             await self.operator.outcome(await self.operator.put_promo(name, Multiply(factor=2)))
             await self.client.outcome(await self.client.open_account(name))
+            await self.client.outcome(await gifts.give(self.client, name, self.charity, 1, uuid4(), 1.0))
 
     async def until_confirmed(self, send: Callable[[], Awaitable[Done]]) -> Done:
         """Send until the broker confirms; commands carry their own ids, so that sending again does nothing again."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from uuid import UUID
 
 from client import audit, dead
@@ -12,6 +12,8 @@ from client.client import Client
 from client.errors import Unreachable
 from contracts.base import Service
 from contracts.topology import SERVICES, inbox_queue
+from tests.faults import gifts
+from tests.faults.gifts import Gift
 from tests.faults.saga import Ending
 from tests.faults.stage import Stage
 
@@ -40,7 +42,7 @@ async def findings(
     report = await _swept(url)
     found += [f"audit: {finding}" for finding in report.findings]
     found += [f"audit: {report.in_flight} sagas in flight"] if report.in_flight else []
-    return found + list(_broken_words(await audit.read(url), told))
+    return found + list(_broken_words(await audit.read(url), await gifts.kept(stage), told))
 
 
 async def _swept(url: str) -> audit.Report:
@@ -81,7 +83,7 @@ async def _waiting(operator: Client, service: Service) -> int:
         await operator.connection.drop(channel)
 
 
-def _broken_words(books: Books, told: Mapping[UUID, Ending]) -> Iterator[str]:
+def _broken_words(books: Books, given: Sequence[Gift], told: Mapping[UUID, Ending]) -> Iterator[str]:
     """Endings that a client was told and that are not what the services keep."""
     kept = {each.operation_id: (each.key, each.state, each.delta) for each in books.accounts.operations}
     kept |= {
@@ -89,6 +91,7 @@ def _broken_words(books: Books, told: Mapping[UUID, Ending]) -> Iterator[str]:
         for each in books.orders
     }
     kept |= {each.redemption_id: (each.account_id, each.state, each.added or 0) for each in books.redemptions}
+    kept |= {each.gift_id: (each.account_id, each.state, each.added) for each in given}
     for saga, ending in told.items():
         if kept.get(saga) != (ending.account, ending.state, ending.added):
             yield f"saga {saga}: told {ending}, kept {kept.get(saga)}"

@@ -29,6 +29,7 @@ SETTINGS: dict[Service, dict[str, Any]] = {
     "user_service": {"join_s": 2.0},
     "order_service": {"ask_again_s": 0.5},
     "promo_service": {"ask_again_s": 0.5},
+    "gift_service": {"ask_again_s": 0.5},
 }
 
 
