@@ -7,7 +7,8 @@ from uuid import UUID
 
 from contracts.base import Fact
 from contracts.events import CoinsMultiplied, OperationAccepted
-from tests.simulation.agreement import disagreements, goods_and_uses, ledger_findings
+from tests.simulation import audited
+from tests.simulation.agreement import ended_for_another_reason, goods_and_uses
 from tests.simulation.asked import ended_otherwise, lasts_s, not_as_asked, refused_without_reason, unanswered_cancels
 from tests.simulation.guest import GuestConfirmed
 from tests.simulation.histories import answer_of, findings
@@ -46,10 +47,9 @@ def _violations(plan: Plan, history: History, left: Left) -> Iterator[Violation]
     hashes = {each.code: hashed(each.code) for each in plan.promotions}
     yield from (Violation(check, what) for check, what in goods_and_uses(plan, left, hashes))
     yield from (Violation("one answer", differing) for differing in history.differing)
-    for entities in left.entities.values():
-        yield from (Violation("ledger", each) for each in ledger_findings(entities))
-    yield from (Violation("agreement", each) for each in disagreements(left))
+    yield from (Violation("sagas go on", each) for each in ended_for_another_reason(left))
     operations = {each.id: each for each in left.entities["user_service"].operations}
+    yield from (Violation("audit", each) for each in audited.findings(plan, left))
     yield from _answers(history, operations)
     yield from _accepted(history, left)
     yield from _order(plan, history, left)

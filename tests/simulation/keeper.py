@@ -18,7 +18,8 @@ Pending = dict[UUID, Operation[int]]
 
 class MemoryKeeper:
     """`rows`: each entity's state, places and lines. `pending` and `past`: its operations. `ledger`: its lines.
-    `changed`: entities that changed since somebody last emptied it. `now`: the time that falls due.
+    `arrived` and `lined`: when an operation arrived, and a line was written. `changed`: entities that changed since
+    somebody last emptied it. `now`: what the database would take for the time.
     """
 
     def __init__(self) -> None:
@@ -26,7 +27,9 @@ class MemoryKeeper:
         self.pending: dict[str, Pending] = {}
         self.past: dict[str, Pending] = {}
         self.ledger: dict[str, list[Line[int]]] = {}
+        self.lined: dict[tuple[str, int], datetime] = {}
         self.changed: set[str] = set()
+        self.arrived: dict[tuple[str, UUID], datetime] = {}
         self.now = datetime.min.replace(tzinfo=UTC)
 
     async def load(self, _: object, touched: Collection[tuple[str, UUID | None]], lock: bool = True) -> Entities:
@@ -43,12 +46,15 @@ class MemoryKeeper:
         for each in state.changed:
             known = each[1] in self.pending.get(each[0], ()) or each[1] in self.past.get(each[0], ())
             assert known != (each in state.fresh), f"{each} is {'known' if known else 'not known'}"
+        for each in state.fresh:
+            self.arrived[each] = self.now
         for (key, operation_id), operation in state.changed.items():
             is_past = operation_id in state.at[key].past
             self.pending.setdefault(key, {}).pop(operation_id, None)
             (self.past if is_past else self.pending).setdefault(key, {})[operation_id] = operation
         for key, line in state.lines:
             self.ledger.setdefault(key, []).append(line)
+            self.lined[key, line.number] = self.now
         changed = {key for key, _ in state.changed} | state.created
         self.changed |= changed
         for key in changed & state.opened:

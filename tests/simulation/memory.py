@@ -123,6 +123,7 @@ class MemoryNode:
         """Decide and commit. Nothing is kept where the process dies before the commit."""
         announcements: list[Announcement] = []
         parked: list[tuple[Fact, str]] = []
+        self._handlers.keeper.now = now
         state = await self._handlers.load(NO_DATABASE, messages, now) if messages else None
         for message in messages:
             try:

@@ -68,6 +68,7 @@ async def run(plan: Plan, slot: Slot, traced: bool = False) -> Run:
         await slot.redemptions(),
         [each for node in nodes.values() for each in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
+        world.times(),
     )
     return Run(history, judge(plan, history, left), trace, left)
 

@@ -13,8 +13,6 @@ COINS_MAX = 2**53 - 1
 """No account holds more."""
 
 Answer = int | Literal["refused"]
-WANTING = frozenset(("insufficient_coins", "balance_limit"))
-"""Reasons of a refusal that are in the state, and nowhere else."""
 
 
 def answer(kind: str, size: int, state: int) -> Answer:

@@ -54,6 +54,7 @@ def run(plan: Plan, traced: bool = False) -> Run:
         rows.redemptions(promos.redemptions.values()),
         [each for node in nodes.values() for each in node.parked],
         [repr(fact) for node in nodes.values() for fact in node.twice],
+        world.times(),
         [event for node in nodes.values() for event in node.said],
         watch.accepted(),
         watch.waited(),

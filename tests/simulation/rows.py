@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from contracts.base import Fact
@@ -47,6 +47,7 @@ class OperationRow:
     reason: str | None
     asked_by: str
     cause: str
+    arrived_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class LineRow:
     cause: str
     before: int
     after: int
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,10 @@ class OrderRow:
     reason: str | None
     deadline: datetime | None
     asks: int
+    fulfilment: str | None
+    placed_at: datetime | None
+    counted: bool
+    taken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +109,15 @@ class RedemptionRow:
     kind: str | None
     size: int | None
     asks: int
+    claimed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
     """What a run leaves. `entities`: of each service. `parked`: dead letters with their reasons. `twice`: messages that
-    were handled again although the inbox knew them. `said`: the announcements of all that was committed, as far as the
-    services remember them. `accepted` and `waited`: operations that were seen to be accepted, and to wait.
+    were handled again although the inbox knew them. `now`: each service's time at the end. `said`: the announcements of
+    all that was committed, as far as the services remember them. `accepted` and `waited`: operations that were seen to
+    be accepted, and to wait.
     """
 
     entities: Mapping[str, Entities]
@@ -117,6 +125,7 @@ class Left:
     redemptions: Sequence[RedemptionRow]
     parked: Sequence[tuple[Fact, str]]
     twice: Sequence[str]
+    now: Mapping[str, datetime]
     said: Sequence[Event] = ()
     accepted: frozenset[UUID] = frozenset()
     waited: Mapping[str, frozenset[UUID]] = field(default_factory=dict)
@@ -137,16 +146,16 @@ def entities(keeper: MemoryKeeper) -> Entities:
     return Entities(
         tuple(EntityRow(key, *row) for key, row in keeper.rows.items()),
         tuple(
-            _operation(key, pending, each)
+            _operation(key, pending, each, keeper.arrived[key, cast(UUID, each.id)])
             for pending, kept in ((True, keeper.pending), (False, keeper.past))
             for key, some in kept.items()
             for each in some.values()
         ),
-        tuple(_line(key, each) for key, some in keeper.ledger.items() for each in some),
+        tuple(_line(key, each, keeper.lined[key, each.number]) for key, some in keeper.ledger.items() for each in some),
     )
 
 
-def _operation(key: str, pending: bool, each: Any) -> OperationRow:
+def _operation(key: str, pending: bool, each: Any, arrived_at: datetime) -> OperationRow:
     return OperationRow(
         key,
         each.id,
@@ -165,13 +174,14 @@ def _operation(key: str, pending: bool, each: Any) -> OperationRow:
         each.reason,
         each.note.asked_by,
         cause_of(each),
+        arrived_at,
     )
 
 
-def _line(key: str, line: Any) -> LineRow:
+def _line(key: str, line: Any, at: datetime) -> LineRow:
     each = line.operation
     named = (each.id, each.kind.name, each.kind.size, state_of(each), each.reason, each.note.asked_by, cause_of(each))
-    return LineRow(key, line.number, *named, line.before, line.after)
+    return LineRow(key, line.number, *named, line.before, line.after, at)
 
 
 def orders(kept: Iterable[Order]) -> list[OrderRow]:
@@ -187,6 +197,10 @@ def orders(kept: Iterable[Order]) -> list[OrderRow]:
             each.reason,
             each.deadline,
             each.asks,
+            each.fulfilment,
+            each.placed_at,
+            each.counted,
+            each.taken,
         )
         for each in kept
     ]
@@ -205,6 +219,7 @@ def redemptions(kept: Iterable[Redemption]) -> list[RedemptionRow]:
             each.effect.kind if each.effect else None,
             each.effect.size if each.effect else None,
             each.asks,
+            each.claimed_at,
         )
         for each in kept
     ]
@@ -215,9 +230,9 @@ def statements(tables: EntityTables) -> tuple[tuple[type[Any], str], ...]:
     key, state = tables.key, tables.state
     operation = (
         f"{key}, operation_id, pending, place, kind, size, state, after, join_by, answer_by, settle_by, deadline,"
-        " answer, ending, reason, asked_by, cause"
+        " answer, ending, reason, asked_by, cause, arrived_at"
     )
-    line = f"{key}, seq, operation_id, kind, size, state, reason, asked_by, cause, {state}_before, {state}_after"
+    line = f"{key}, seq, operation_id, kind, size, state, reason, asked_by, cause, {state}_before, {state}_after, at"
     return (
         (EntityRow, f"SELECT {key}, {state}, places, lines FROM {tables.entities.name}"),
         (OperationRow, f"SELECT {operation} FROM operations"),
@@ -225,5 +240,10 @@ def statements(tables: EntityTables) -> tuple[tuple[type[Any], str], ...]:
     )
 
 
-ORDERS = "SELECT order_id, account_id, item, quantity, amount, state, reason, deadline, asks FROM orders"
-REDEMPTIONS = "SELECT redemption_id, account_id, code_hash, state, reason, added, kind, size, asks FROM redemptions"
+ORDERS = (
+    "SELECT order_id, account_id, item, quantity, amount, state, reason, deadline, asks, fulfilment, placed_at,"
+    " counted, taken FROM orders"
+)
+REDEMPTIONS = (
+    "SELECT redemption_id, account_id, code_hash, state, reason, added, kind, size, asks, claimed_at FROM redemptions"
+)

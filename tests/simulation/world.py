@@ -147,6 +147,10 @@ class World:
         """The time of the service's own clock."""
         return EPOCH + timedelta(seconds=self.time * process.rate + process.skew_s)
 
+    def times(self) -> dict[Service, datetime]:
+        """The time of each service's clock."""
+        return {name: self.now(process) for name, process in self._processes.items()}
+
     def _process(self, node: Node) -> Process:
         if "skew" in self.plan.faults:
             skew_s = self._rng.uniform(-SKEW_S_MAX, SKEW_S_MAX)
