@@ -12,6 +12,7 @@
  *   CODES            the promos are redemptions of one code, of which there are so many uses, one an account; 0: no claim
  *   IRREVOCABLE      a bit for each saga: its doubling or bonus has no deadline while it waits
  *   OTHER            a bit for each saga: it is on a second account
+ *   SECOND           a bit for each saga: it redeems a second code, of as many uses (with OTHER)
  *   NAMES            six bits for each saga, of which there are five at most: those that it names in `after`; the sixth
  *                    bit: one that never comes
  *   IN_TURN          redemptions reach the promo service in the order of their numbers
@@ -53,6 +54,9 @@
 #ifndef OTHER
 #define OTHER 0
 #endif
+#ifndef SECOND
+#define SECOND 0
+#endif
 #ifndef NAMES
 #define NAMES 0
 #endif
@@ -82,12 +86,19 @@
 
 /* Entities. The state of a code is the uses that are left: in total, and of one account. */
 #define ITEM          1
-#define CODE          2
 #define IS_ACCOUNT(e) (e == 0 || e == 4)
-#if OTHER
+#define IS_CODE(e)    (e == 2 || e == 6)
+#define BIT(bits, op) (((bits) >> (op)) & 1)
+#if SECOND
+#define ENTITIES      10
+#define ACCOUNT(op)   (BIT(OTHER, op) * 4)
+#define CODE(op)      (2 + BIT(SECOND, op) * 4)
+#define USE(op)       (3 + BIT(OTHER, op) * 2 + BIT(SECOND, op) * 4)
+#elif OTHER
 #define ENTITIES      6
-#define ACCOUNT(op)   (((OTHER >> (op)) & 1) * 4)
-#define USE(op)       (3 + ((OTHER >> (op)) & 1) * 2)
+#define ACCOUNT(op)   (BIT(OTHER, op) * 4)
+#define CODE(op)      2
+#define USE(op)       (3 + BIT(OTHER, op) * 2)
 #else
 #if CODES
 #define ENTITIES      4
@@ -95,6 +106,7 @@
 #define ENTITIES      2
 #endif
 #define ACCOUNT(op)   0
+#define CODE(op)      2
 #define USE(op)       3
 #endif
 #define MINE(op)      STATE(ACCOUNT(op), op)
@@ -153,11 +165,11 @@ hidden byte most;
 /* One saga claims in the wrong order: its goods before its coins, or the code's total before its account's use. */
 #define GOODS_FIRST(op) (BROKEN == 10 && op == 1)
 #if BROKEN == 17
-#define FIRST_CLAIM(op) (op == OPERATIONS - 1 -> CODE : USE(op))
-#define LAST_CLAIM(op)  (op == OPERATIONS - 1 -> USE(op) : CODE)
+#define FIRST_CLAIM(op) (op == OPERATIONS - 1 -> CODE(op) : USE(op))
+#define LAST_CLAIM(op)  (op == OPERATIONS - 1 -> USE(op) : CODE(op))
 #else
 #define FIRST_CLAIM(op) USE(op)
-#define LAST_CLAIM(op)  CODE
+#define LAST_CLAIM(op)  CODE(op)
 #endif
 
 /* An answer is an event if it is an account's. The two others tell their services within the transaction. */
@@ -364,7 +376,7 @@ inline redeem(op) {
 inline refuse_promo(op) {
 #if CODES
 	let_go(USE(op), op);
-	let_go(CODE, op);
+	let_go(CODE(op), op);
 	again = 1;
 #endif
 	saga[op] = LOST;
@@ -398,14 +410,14 @@ inline take_answer(op) {
 		gained[op] = added[op];
 #if CODES
 		keep(USE(op), op);
-		keep(CODE, op);
+		keep(CODE(op), op);
 		count = 0;
 		most = 0;
 		at = ORDERS;
 		do
 		:: at < OPERATIONS ->
-			count = count + (saga[at] == COMPLETED -> 1 : 0);
-			most = most + (saga[at] == COMPLETED && ACCOUNT(at) == ACCOUNT(op) -> 1 : 0);
+			count = count + (saga[at] == COMPLETED && CODE(at) == CODE(op) -> 1 : 0);
+			most = most + (saga[at] == COMPLETED && USE(at) == USE(op) -> 1 : 0);
 			at++
 		:: else -> break
 		od;
@@ -571,7 +583,7 @@ inline judge() {
 	entity = 0;
 	do
 	:: entity < ENTITIES ->
-		most = (IS_ACCOUNT(entity) -> COINS : (entity == ITEM -> STOCK : (entity == CODE -> CODES : 1)));
+		most = (IS_ACCOUNT(entity) -> COINS : (entity == ITEM -> STOCK : (IS_CODE(entity) -> CODES : 1)));
 		at = 0;
 		do
 		:: at < OPERATIONS ->
@@ -586,7 +598,7 @@ inline judge() {
 			:: saga[at] == COMPLETED && entity == ACCOUNT(at) && IS_ORDER(at) -> most = most - AMOUNT(at)
 			:: saga[at] == COMPLETED && entity == ACCOUNT(at) && !IS_ORDER(at) -> most = most + gained[at]
 			:: saga[at] == COMPLETED && entity == ITEM && IS_ORDER(at) -> most = most - (INSTANT(at) -> 1 : 0)
-			:: saga[at] == COMPLETED && entity == CODE && !IS_ORDER(at) -> most--
+			:: saga[at] == COMPLETED && entity == CODE(at) && !IS_ORDER(at) -> most--
 			:: saga[at] == COMPLETED && entity == USE(at) && !IS_ORDER(at) -> most--
 			:: else -> skip
 			fi;
@@ -619,7 +631,7 @@ init {
 	atomic {
 		do
 		:: op < ENTITIES ->
-			value[op] = (IS_ACCOUNT(op) -> COINS : (op == ITEM -> STOCK : (op == CODE -> CODES : 1)));
+			value[op] = (IS_ACCOUNT(op) -> COINS : (op == ITEM -> STOCK : (IS_CODE(op) -> CODES : 1)));
 			serial[op] = value[op];
 			op++
 		:: else -> break

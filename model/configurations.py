@@ -63,7 +63,16 @@ ROUND = {"NAMES": _names({1: [2], 3: [1]})}
 """The second order names a redemption, and another redemption of the same code names that order."""
 
 EACH_OTHER = {"NAMES": _names({1: [2], 2: [1]}), "CIRCLES": 1}
-"""Two redemptions, beside one order, that name each other: the one circle that there may be, and it ends."""
+"""Two redemptions, beside one order, that name each other: a circle, which ends."""
+
+TWO_CODES = {"CODES": 1, "IN_TURN": 1, "COINS": 14, "OTHER": _bits(0, 1, 2), "SECOND": _bits(0, 1, 4)}
+"""Five redemptions of two accounts and two codes, of one use each; no effect fits, so that every use is free again."""
+
+CROSSED = {**TWO_CODES, "NAMES": _names({2: [1], 4: [3]})}
+"""On each account one redemption names another of the other code."""
+
+ORDERS_NAMED = {"CODES": 1, "OTHER": _bits(1, 2), "SECOND": _bits(1, 4), "NAMES": _names({3: [0], 4: [0]})}
+"""An order that two redemptions name, of four of two accounts and two codes, of one use each."""
 
 COINS = (
     Configuration("a crash between any two steps of delivery", _sized(1, 0, STEPS=1, CRASHES=1)),
@@ -129,6 +138,9 @@ ALL = (
         "coins, goods and codes, a redemption overtakes one it names",
         _sized(2, 2, **CLAIMS, **ROUND, CIRCLES=1, REDUCED=1),
     ),
+    Configuration("two codes for two accounts, in turn", _sized(0, 5, **TWO_CODES)),
+    Configuration("two codes for two accounts, redemptions name redemptions", _sized(0, 5, **CROSSED, CIRCLES=1)),
+    Configuration("two codes for two accounts, redemptions name an order", _sized(1, 4, **ORDERS_NAMED, REDUCED=1)),
     _fair("every saga ends, coins, goods and codes", _sized(2, 2, **CLAIMS, REDUCED=1), slow=True),
 )
 
@@ -150,6 +162,10 @@ NO_DEADLINES = (
     Configuration(
         "no deadlines: coins, goods and codes, names in turn",
         _sized(2, 2, **CLAIMS, **ROUND, IN_TURN=1, NO_DEADLINES=1),
+    ),
+    Configuration(
+        "no deadlines: two codes for two accounts, redemptions name an order",
+        _sized(1, 4, **ORDERS_NAMED, NO_DEADLINES=1),
     ),
 )
 """Only settlement ends a wait: a circle of waits would be a saga that never ends."""
@@ -235,7 +251,8 @@ _RULES = (
     ),
     _broken(18, "outside has no deadline", NOT_ENDED, **_sized(0, 2, NAMES=_names({0: [1], 1: [0]}), CIRCLES=1)),
     _broken(0, "a redemption overtakes one it names, at their code", A_CIRCLE, **_sized(2, 2, **CLAIMS, **ROUND)),
+    _broken(0, "redemptions of two codes name each other's", A_CIRCLE, **_sized(0, 5, **CROSSED)),
 )
-"""The last breaks no rule: it is the circle that waits of `after` can form, which the deadline of joining ends."""
+"""The last two break no rule: these are the circles that `after` can form, which the deadline of joining ends."""
 
 BROKEN_RULES = (*_RULES, *(_other_way(rule) for rule in _RULES))
