@@ -38,17 +38,23 @@ class Outcome:
     alive: list[str]
 
 
-def outcomes(folder: Path, patterns: Sequence[str]) -> list[Outcome]:
-    """What became of the mutants of these ids, from the records that mutmut keeps beside each module in its folder."""
+def outcomes(folder: Path, patterns: Sequence[str], without: Sequence[str] = ()) -> list[Outcome]:
+    """What became of the mutants of these ids, but not those `without`, from the records that mutmut keeps beside each
+    module in its folder.
+    """
     found = []
     for path in sorted(folder.rglob("*.py.meta")):
         known: dict[str, int | None] = json.loads(path.read_text())["exit_code_by_key"]
-        codes = {name: code for name, code in known.items() if any(fnmatch(name, each) for each in patterns)}
+        codes = {name: code for name, code in known.items() if _is_of(name, patterns) and not _is_of(name, without)}
         killed = sum(1 for code in codes.values() if code in KILLED)
         endless = sum(1 for code in codes.values() if code in ENDLESS)
         alive = [name for name, code in codes.items() if code not in KILLED | ENDLESS]
         found.append(Outcome(str(path.relative_to(folder)).removesuffix(".meta"), len(codes), killed, endless, alive))
     return found
+
+
+def _is_of(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch(name, each) for each in patterns)
 
 
 def change(mutant: str, diff: str) -> Change:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.sources import PROJECT
+from tests.mutation.parts import PARTS
 from tests.mutation.survivors import Change, Outcome, change, compare, outcomes, read
 
 DIFF = """# shop.price.x__round__mutmut_3: survived
@@ -46,11 +47,23 @@ def test_only_failed_tests_and_endless_ones_count_as_noticed(tmp_path: Path) -> 
     (folder / "price.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
     assert outcomes(tmp_path, ["*"]) == [Outcome("shop/price.py", 6, 2, 1, ["survived", "untested", "never run"])]
     assert outcomes(tmp_path, ["un*"]) == [Outcome("shop/price.py", 1, 0, 0, ["untested"])]
+    rest = Outcome("shop/price.py", 3, 1, 1, ["survived"])
+    assert outcomes(tmp_path, ["*"], without=["un*", "crashed", "never*"]) == [rest]
 
 
 def test_every_listed_change_is_of_a_line_that_is_there() -> None:
     listed = read((PROJECT / "tests" / "mutation" / "equivalent.txt").read_text())
     for each in listed:
-        module = PROJECT / f"{'/'.join(each.function.split('.')[:2])}.py"
-        lines = {line.strip() for line in module.read_text().splitlines()}
+        (part,) = (part for part in PARTS if each.function.startswith(f"{part.package}."))
+        module = each.function.removeprefix(f"{part.package}.").partition(".")[0]
+        source = PROJECT / f"{part.package.replace('.', '/')}/{module}.py"
+        lines = {line.strip() for line in source.read_text().splitlines()}
         assert set(each.gone) <= lines, f"{each.function} has no such line any more:\n{each}"
+
+
+def test_each_part_mutates_modules_and_runs_tests_that_are_there() -> None:
+    for part in PARTS:
+        for module in part.modules:
+            assert (PROJECT / part.package.replace(".", "/") / f"{module}.py").is_file()
+        for test in part.tests:
+            assert (PROJECT / "tests" / test).exists()
