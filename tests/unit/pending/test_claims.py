@@ -15,7 +15,7 @@ from order_service.kinds import Restock, Take
 from promo_service.kinds import Claim
 from tests.unit.pending.claims import broken_claim
 from tests.unit.pending.subjects import Halve, Pay, TopUp
-from user_service.kinds import Bonus, Credit, Multiply, Receive, Reserve
+from user_service.kinds import Bonus, Credit, Fee, Multiply, Receive, Reserve
 
 SMALL = range(-3, 25)
 LARGE = [*range(6), *range(COINS_MAX // 3 - 2, COINS_MAX // 3 + 3), *range(COINS_MAX // 2 - 3, COINS_MAX // 2 + 4)]
@@ -23,6 +23,7 @@ LARGE += range(COINS_MAX - 8, COINS_MAX + 1)
 KINDS: list[Kind[int]] = [
     *(kind(size) for kind in (Credit, Bonus, Receive, Reserve) for size in (1, 2, 7, COINS_MAX // 2, COINS_MAX)),
     *(Multiply(factor) for factor in (1, 2, 3, 10)),
+    *(Fee(percent) for percent in (1, 10, 50, 99, 100)),
     *(Take(size) for size in (1, 2, 7)),
     *(Restock(size) for size in (-7, -1, 0, 1, 7)),
     *(Claim(uses) for uses in (0, 1, 2, 7)),

@@ -10,7 +10,7 @@ from uuid import UUID
 import pytest
 
 from contracts.base import Exchange, Fact
-from contracts.commands import CreditAccount
+from contracts.commands import CreditAccount, PutItem
 from contracts.events import (
     CoinsCaptured,
     CoinsExpired,
@@ -116,7 +116,7 @@ def test_an_id_that_another_used_is_refused_to_a_service_and_parked_for_a_comman
     state = opened("1 reserve a 20 for 60")
     same = Offered(gift_id=A, account_id=ACCOUNT, amount=20, hold_s=60.0)
     assert tell(state, same) == [CoinsRefused(**of("gift"), kind="reserve", reason="id_used")]
-    with pytest.raises(Refused, match="was used for reserve 20, now for credit 5"):
+    with pytest.raises(Refused, match="of account ada was used for reserve 20, now for credit 5"):
         tell(state, CreditAccount(credit_id=A, account_id=ACCOUNT, amount=5))
     assert state.at[ACCOUNT].bounds == (30, 50)
 
@@ -154,6 +154,39 @@ def test_each_answer_has_the_trace_of_its_own_saga() -> None:
         ("coins.multiplied", None),
         ("coins.reserved", "trace of b"),
     ]
+
+
+def test_a_repeat_is_answered_with_the_trace_of_the_first_and_a_refused_id_with_its_own() -> None:
+    state = opened()
+    offer = Offered(gift_id=A, account_id=ACCOUNT, amount=20, hold_s=60.0)
+    tell(state, offer, trace="first")
+    tell(state, Returned(gift_id=B, account_id=ACCOUNT), trace="returned")
+    other = offer.model_copy(update={"amount": 21})
+    overtaken = Offered(gift_id=B, account_id=ACCOUNT, amount=20, hold_s=60.0)
+    confirmed = Sent(gift_id=A, account_id=ACCOUNT)
+    told = [
+        (each.fact.type, each.trace)
+        for fact in (offer, other, overtaken, confirmed, confirmed)
+        for each in decide(state, message(fact, "second"), START + timedelta(seconds=2), LIMITS)
+    ]
+    assert told == [
+        ("coins.reserved", "first"),
+        ("coins.refused", "second"),
+        ("coins.refused", "second"),
+        ("coins.captured", "first"),
+        ("coins.captured", "first"),
+    ]
+
+
+def test_a_message_that_has_no_role_here_is_parked() -> None:
+    with pytest.raises(Refused, match=r"'catalog\.put' is not handled"):
+        tell(opened(), PutItem(item="sword", price=1, stock=1))
+
+
+def test_the_handlers_decide_within_their_limits() -> None:
+    credit = message(CreditAccount(credit_id=A, account_id=ACCOUNT, amount=5))
+    (told,) = AccountHandlers(Limits(pending=0)).handle(opened(), credit, START)
+    assert told.fact == CoinsRefused(**of("commands"), kind="credit", reason="pending_limit")
 
 
 CAUSES = {

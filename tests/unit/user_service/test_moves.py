@@ -125,6 +125,15 @@ TABLES = {
         61 sweep                     -> m refused named_missing
         62 reserve  x 20 for 9       -> x reserved 20 until 71
     """,
+    "an acceptance is not told of what the same message answers": """
+        0  open                      -> opened
+        0  credit   c 50             -> c credited 50
+        1  reserve  a 20 for 60      -> a reserved 20 until 61
+        1  multiply n 2 for 10 after x -> n waits at 1 for x until 11
+        2  multiply m 2 after n      -> m waits at 1 for n until 62
+        61 sweep                     -> n refused named_missing; a expired 20; m multiplied by 2 +50
+           balance 100 | 100..100 |
+    """,
     "two that name each other both end": """
         0  open                      -> opened
         0  credit   c 50             -> c credited 50
@@ -264,6 +273,7 @@ d expired 10; a expired 20
         4  release  b                -> b released 10
         5  release  b                -> nothing
         5  capture  b                -> b released 10
+        6  reserve  b 10 for 60      -> b released 10
            balance 30 | 30..30 |
     """,
     "an id that was used for another operation is a conflict, or refused where a saga must end": """
