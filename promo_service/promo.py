@@ -29,6 +29,11 @@ ASK_AGAIN_S_MAX = 3600.0
 WAIT_S_MIN = 1.0
 """How long an effect may still wait, in seconds, that is asked for again when its time is over."""
 
+JOIN_S_MAX = 900.0
+"""How long an effect stands outside its account for what it names, in seconds at most: it keeps its use of the code
+meanwhile, and what it names may be a redemption that waits for that use.
+"""
+
 LEFT_S_MIN = 1e-6
 """The shortest wait that is asked for at first, in seconds: what clocks and `timedelta` tell apart."""
 
@@ -165,7 +170,7 @@ def _claimed(redemption: Redemption, now: datetime, left_s_min: float) -> Fact:
         account_id=redemption.account_id,
         effect=redemption.effect,
         wait_s=left_s if redemption.revocable else None,
-        join_s=left_s,
+        join_s=min(left_s, JOIN_S_MAX),
         after=redemption.after,
     )
 

@@ -13,6 +13,7 @@ from contracts.events import CoinsCredited, CoinsMultiplied, PromoClaimed, Promo
 from contracts.roles import Bonus
 from messaging.domain import Refused
 from messaging.message import Message
+from promo_service.promo import JOIN_S_MAX
 from promo_service.uses import WaitOverdue
 from tests.domain.promo_shop import BEGIN, EFFECT, Service
 
@@ -150,6 +151,13 @@ def test_what_was_waited_for_a_use_is_not_waited_for_again(service: Service) -> 
     claimed = service.heard[-1]
     assert isinstance(claimed, PromoClaimed)
     assert (claimed.wait_s, claimed.join_s) == (None, 40.0)
+
+
+def test_a_use_is_not_kept_for_longer_than_a_while_for_what_may_never_come(service: Service) -> None:
+    service.redeem(1, wait_s=2000.0)
+    claimed = service.heard[-1]
+    assert isinstance(claimed, PromoClaimed)
+    assert (claimed.wait_s, claimed.join_s) == (2000.0, JOIN_S_MAX)
 
 
 def test_nobody_waits_for_a_use_of_a_scarce_code(service: Service) -> None:
