@@ -19,7 +19,10 @@ PARTS = (
     Part(
         "promo_service",
         ("kinds", "promo", "uses", "redemption", "claims", "handlers"),
-        ("domain/test_promo.py", "domain/test_promo_waits.py", "domain/test_promo_histories.py"),
+        (
+            *("unit/promo_service", "unit/pending/test_claims.py"),
+            *("domain/test_promo.py", "domain/test_promo_waits.py", "domain/test_promo_histories.py"),
+        ),
     ),
     Part(
         "order_service",
