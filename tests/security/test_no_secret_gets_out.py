@@ -13,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from contracts.services import participant
 from contracts.topology import PUBLISHER_EXCHANGES, SERVICES
 from local.guard import throwaway_parts
 from local.parts import Parts
@@ -171,7 +172,7 @@ def _set_up(found: Places, parts: Parts, site: Site) -> None:
         runs.append((service, right))
         runs += [(service, {**right, name: _with_wrong_password(url)}) for name, url in right.items() if "URL" in name]
     with ThreadPoolExecutor(3) as threads:
-        said = threads.map(lambda run: call("-m", f"{run[0]}.migrate", env=run[1]), runs)
+        said = threads.map(lambda run: call("-m", f"{participant(run[0]).module}.migrate", env=run[1]), runs)
         found.add("migrations", *said)
 
 
