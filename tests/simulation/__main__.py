@@ -24,7 +24,7 @@ from tests.simulation.shown import Shown
 from tests.simulation.shrink import shrink
 from tests.simulation.tally import Tally
 from tests.simulation.watch import Violation
-from tests.simulation.workers import workers
+from tests.simulation.workers import collect_seldom, workers
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 out = Console(highlight=False, soft_wrap=True)
@@ -68,7 +68,10 @@ def main(
             _print_trace(run(_planned(seed, mode, faults, only, smaller), traced=True))
     parts = [range(part, min(part + MEMORY_CHUNK, last)) for part in range(first, last, MEMORY_CHUNK)]
     tally = Tally()
-    with ProcessPoolExecutor(processes) as pool, Shown(f"seeds {first}:{last}", last - first) as shown:
+    with (
+        ProcessPoolExecutor(processes, initializer=collect_seldom) as pool,
+        Shown(f"seeds {first}:{last}", last - first) as shown,
+    ):
         for part in pool.map(partial(_in_memory, mode=mode, faults=faults, only=only, smaller=smaller), parts):
             tally.merge(part)
             shown.advance(part.runs)

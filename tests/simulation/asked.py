@@ -81,17 +81,13 @@ def lasts_s(plan: Plan, saga: Saga) -> float:
     own = deadline_s(plan, saga)
     match saga.kind:
         case "credit":
-            return (own if saga.after else 0.0) + (_longest(plan) if plan.is_rich(saga.account) else 0.0)
+            return (own if saga.after else 0.0) + (plan.longest_s if saga.account in plan.rich else 0.0)
         case "redeem" if saga.lasts_s is None:
-            return own + _longest(plan)
+            return own + plan.longest_s
         case "guest" if saga.of not in ("out", "in"):
-            return plan.joins_s + (saga.lasts_s or _longest(plan))
+            return plan.joins_s + (saga.lasts_s or plan.longest_s)
         case _:
             return own
-
-
-def _longest(plan: Plan) -> float:
-    return max(plan.lasts_s, *(saga.lasts_s or 0.0 for saga in plan.sagas))
 
 
 def not_as_asked(plan: Plan, history: History, left: Left) -> Iterator[str]:
@@ -139,7 +135,7 @@ def _may_be(plan: Plan, saga: Saga, told: Mapping[str, Told], at: Told, reason: 
                 return bool(saga.after) and not in_time
             return not in_time and (_may_be_hurt(plan, saga, history) or _may_be_late(plan, saga, told))
         case "balance_limit":
-            return plan.is_rich(saga.account)
+            return saga.account in plan.rich
         case "pending_limit":
             return plan.pending_max < PENDING_MAX
         case "unknown_account":

@@ -144,8 +144,11 @@ class MemoryNode:
 
 def _inbox_key(event: Event) -> UUID:
     """By which the service knows the message, if it keeps that: it costs too much to tell it of each."""
-    is_put = isinstance(event.fact, PutItem | PutPromo)
+    is_put = event.fact.type in PUTS
     return inbox_key(event.fact.exchange, event.id) if is_put else event.id
+
+
+PUTS = (PutItem.type, PutPromo.type)
 
 
 class _Arrived(NamedTuple):

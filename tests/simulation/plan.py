@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, get_args
 from uuid import UUID, uuid5
 
@@ -96,7 +97,7 @@ class Saga:
     meddled_with: Meddling | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """One run. `calm_at`: when faults stop, in seconds after the start; in the safety mode they last until `horizon_s`,
     more than two of the longest delays. `opened_late`: accounts whose opening races. `puts`: of the catalog, later on.
@@ -123,9 +124,15 @@ class Plan:
         """When faults stop, in seconds after the start."""
         return self.calm_at if self.mode == "liveness" else self.horizon_s
 
-    def is_rich(self, account: str) -> bool:
-        """Whether the account holds nearly as much as it may."""
-        return any(saga.account == account and saga.size > COINS_MAX // 2 for saga in self.sagas)
+    @cached_property
+    def rich(self) -> frozenset[str]:
+        """The accounts that hold nearly as much as they may."""
+        return frozenset(saga.account for saga in self.sagas if saga.size > COINS_MAX // 2)
+
+    @cached_property
+    def longest_s(self) -> float:
+        """The longest deadline of a saga."""
+        return max(self.lasts_s, *(saga.lasts_s or 0.0 for saga in self.sagas))
 
     def named_by(self, saga: Saga) -> tuple[UUID, ...]:
         """The ids that the saga's command has in `after`."""

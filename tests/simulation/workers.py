@@ -71,6 +71,11 @@ class _Worker:
 def _open(queue: Queue[Place]) -> None:
     _Worker.runner = asyncio.Runner()
     _Worker.slot = _Worker.runner.run(_Worker.open_until_it_ends.enter_async_context(opened(queue.get())))
+    collect_seldom()
+
+
+def collect_seldom() -> None:
+    """What this process has now stays; runs leave little that is not let go by itself."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
 
