@@ -43,6 +43,16 @@ def test_a_service_handles_exactly_what_it_is_sent(service: Service) -> None:
     assert HANDLED[service] & known == bound
 
 
+OWN = [fact for table in (ORDERS, REDEMPTIONS) for fact in table["unknown"] if fact not in FACTS.values()]
+"""What a service tells itself, such as what its stock answers."""
+
+
+@pytest.mark.parametrize("fact", OWN, ids=lambda fact: fact.type)
+def test_what_a_service_tells_itself_nobody_can_send(fact: type[Fact]) -> None:
+    assert fact.type not in FACTS
+    assert not fact.consumers
+
+
 @pytest.mark.parametrize("fact", facts_for("user_service").values(), ids=lambda fact: fact.type)
 def test_the_user_service_handles_each_fact_by_its_role(fact: type[Fact]) -> None:
     cases = classes_matched(ROOT / "user_service/handlers.py", "decide")
