@@ -45,6 +45,18 @@ def test_every_fault_happens_and_can_be_switched_off() -> None:
     assert seen == {*FAULTS}
 
 
+def test_every_kind_of_wait_and_refusal_happens() -> None:
+    seen: set[str] = set()
+    for seed in range(150):
+        for told in run(plan(seed)).history.told.values():
+            for each in told.values():
+                seen |= {each.fact.type, str(getattr(each.fact, "reason", ""))}
+    assert seen >= {"operation.waiting", "operation.accepted", "order.waiting", "promo.waiting"}
+    assert seen >= {"named_missing", "insufficient_coins", "balance_limit", "pending_limit", "unknown_account"}
+    assert seen >= {"out_of_stock", "code_not_accepted", "already_redeemed", "guest_gave_up", "cancelled"}
+    assert seen >= {"deadline_passed", "wait_deadline_passed", "reservation_expired", "rejected"}
+
+
 def test_a_failure_is_shown_by_the_shortest_run_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     doubling_does_not_wait(monkeypatch)
     found = next(each for seed in range(50) if run(each := plan(seed)).violations)
