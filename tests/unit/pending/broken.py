@@ -11,10 +11,9 @@ import pytest
 
 import holdfast.pending.entity as entity_module
 import holdfast.pending.log as log_module
-from holdfast.pending import Entity, Operation, Outcome, Refused
+from holdfast.pending import Entity, NumberKind, Operation, Outcome, Refused
 from holdfast.pending.log import Hull, Log
 from tests.unit.pending.subjects import Halve
-from user_service.kinds import Reserve
 
 Break = Callable[[pytest.MonkeyPatch], None]
 BROKEN: dict[str, tuple[Break, str]] = {}
@@ -37,7 +36,7 @@ def _replace(patch: pytest.MonkeyPatch, of: Any, name: str, make: Callable[[Any]
 
 @breaks("wrong answer")
 def a_kind_claims_a_hull_that_is_too_small(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Reserve, "hull", lambda self, least, greatest: (greatest, greatest))
+    patch.setattr(NumberKind, "hull", lambda self, least, greatest: (greatest, greatest))
 
 
 @breaks("wrong answer")
