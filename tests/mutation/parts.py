@@ -46,6 +46,9 @@ DECIDES_NOTHING = ("*.x_domain__*", "*ǁ__init____*", "*ǁload__*", "*ǁsave__*"
 TOO_SLOW = "thousand or without_exact_sets"
 """Words of the names of tests that would take longer than all others of their part."""
 
+ENDLESS_S = 20
+"""Seconds after which a test fails that does not end. The slowest of them takes a tenth of that."""
+
 SETTINGS = """[mutmut]
 source_paths=
     {package}
@@ -56,11 +59,13 @@ also_copy=
 pytest_add_cli_args=
     -p
     no:cacheprovider
+    --timeout
+    {endless_s}
     -k
     not ({too_slow})
 pytest_add_cli_args_test_selection=
     {tests}
-timeout_multiplier=6
+timeout_multiplier=3
 use_git_change_detection=false
 """
 
@@ -75,5 +80,8 @@ def settings(part: Part, copied: tuple[str, ...]) -> str:
     }
     package = folder.partition("/")[0]
     return SETTINGS.format(
-        package=package, too_slow=TOO_SLOW, **{name: "\n    ".join(values) for name, values in lines.items()}
+        package=package,
+        endless_s=ENDLESS_S,
+        too_slow=TOO_SLOW,
+        **{name: "\n    ".join(values) for name, values in lines.items()},
     )
