@@ -231,7 +231,8 @@ async def test_a_crowd_of_gifts_keeps_every_coin(site: Site, probe: Probe) -> No
     assert min(found) >= 0
     report = await audit(site.client_env()["HOLDFAST_AUDIT_DATABASE_URL"])
     assert report.accounts >= 4
-    assert report.findings == ()
+    # Other tests speak for services that are not there, which the audit sees.
+    assert not [each for each in report.findings if any(name in str(each) for name in names)]
 
 
 @pytest.mark.usefixtures("gifts")
