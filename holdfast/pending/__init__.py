@@ -2,7 +2,8 @@
 still end; until then it waits. Standard library only; no input or output, no clock, no randomness.
 """
 
-from holdfast.pending.entity import Entity, Wait, waits
-from holdfast.pending.operation import Kind, Line, NumberKind, Operation, Outcome, Refused
+from holdfast.pending.entity import Entity, Outcome, Wait, waits
+from holdfast.pending.log import Line
+from holdfast.pending.operation import Kind, NumberKind, Operation, Refused
 
 __all__ = ["Entity", "Kind", "Line", "NumberKind", "Operation", "Outcome", "Refused", "Wait", "waits"]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from heapq import heapify, heappop, heappush
-from itertools import chain
-from operator import attrgetter
-from typing import Any, Generic
+from heapq import heappop, heappush
+from typing import Any, Generic, NamedTuple
 
-from holdfast.pending.log import Log, exact_sets, walk
-from holdfast.pending.operation import Operation, Outcome, State
+from holdfast.pending.log import Line, Log, exact_sets, walk
+from holdfast.pending.operation import Operation, State
 
 OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reserved": "deadline_passed"}
 """Why an operation ends at its deadline, by its status till then."""
+
+
+@dataclass(slots=True)
+class Outcome(Generic[State]):
+    """What a transition did, in order. `changed`: each operation that begins to wait, is accepted, answered or settled,
+    as it was then. `named`: those still outside, for fewer than before. `folded`: those that left the log.
+    """
+
+    changed: list[Operation[State]] = field(default_factory=list)
+    named: list[Operation[State]] = field(default_factory=list)
+    folded: list[Line[State]] = field(default_factory=list)
 
 
 class Entity(Generic[State]):
@@ -28,13 +38,15 @@ class Entity(Generic[State]):
     def __init__(self, state: State, places: int = 0, lines: int = 0, pending: Iterable[Operation[State]] = ()) -> None:
         self.places, self.lines, self._log = places, lines, Log(state)
         self.past: dict[Hashable, Operation[State]] = {}
-        ordered = sorted(pending, key=attrgetter("place"))
-        self._outside = {each.id: each for each in ordered if each.status == "outside"}
-        self._deadlines = [(each.deadline, each.place, each.id) for each in ordered if each.deadline]
-        heapify(self._deadlines)
-        for operation in ordered:
-            if operation.status != "outside":
-                self._log.put(operation)
+        self._outside: dict[Hashable, Operation[State]] = {}
+        # Who stands outside, by each that it names; two heaps: who can join, and deadlines, also of what changed since.
+        self._naming: defaultdict[Hashable, dict[Hashable, None]] = defaultdict(dict)
+        self._ready: list[tuple[int, Operation[State]]] = []
+        self._deadlines: list[tuple[datetime, int, Hashable]] = []
+        for each in sorted(pending, key=lambda each: each.place):
+            if each.status != "outside":
+                self._log.put(each)
+            self._tell(each, Outcome())
 
     @property
     def state(self) -> State:
@@ -45,22 +57,21 @@ class Entity(Generic[State]):
     def bounds(self) -> tuple[int, int] | None:
         """The least and the greatest number possible behind the whole log, or bounds where they are too many to try."""
         hull = self._log.hull_behind(len(self._log.runs) - 1)
-        states: Any = None
-        if isinstance(self.state, int) and not (hull and hull.is_reached):
-            states = next((states for each, states in exact_sets(self._log) if each is None), None)
-        return (min(states), max(states)) if states else hull and (hull.least, hull.greatest)
-
-    def __len__(self) -> int:
-        return len(self._log.operations) + len(self._outside)
+        exact: Any = exact_sets(self._log) if isinstance(self.state, int) and not (hull and hull.is_reached) else ()
+        states = next((states for operation_id, states in exact if operation_id is None), hull and hull[:2])
+        return states and (min(states), max(states))
 
     @property
     def unanswered(self) -> int:
         """How many operations have no answer yet."""
         return len(self._log.runs) - 1 + len(self._outside)
 
+    def __len__(self) -> int:
+        return len(self._log.operations) + len(self._outside)
+
     def __iter__(self) -> Iterator[Operation[State]]:
         """The pending operations: the log in its order, then those outside."""
-        return chain(self._log.operations.values(), self._outside.values())
+        return iter((*self._log.operations.values(), *self._outside.values()))
 
     def find(self, operation_id: Hashable) -> Operation[State] | None:
         """The operation, pending or past."""
@@ -74,20 +85,17 @@ class Entity(Generic[State]):
         outcome = self.pass_time(now)
         if missing := self._missing(operation):
             self.places += 1
-            self._outside[operation.id] = replace(operation, place=self.places, after=missing)
-            self._tell(self._outside[operation.id], outcome)
+            self._tell(replace(operation, place=self.places, after=missing), outcome)
         else:
-            self._enter(operation, outcome)
-            self._join(outcome)
+            self._ready.append((0, operation))
+        self._join(outcome)
         return outcome
 
     def refuse(self, operation: Operation[State], now: datetime, reason: str) -> Outcome[State]:
         """A new operation is refused before it arrives, for a reason that is not in the state."""
         if self.find(operation.id):
             raise ValueError(f"{operation.id}: it is not new")
-        outcome = self.pass_time(now)
-        self._settle(operation, outcome, how="withdrawn", reason=reason)
-        return outcome
+        return self._end(operation, now, how="withdrawn", reason=reason)
 
     def settle(self, operation_id: Hashable, now: datetime, end: int = 0, note: Any = None) -> Outcome[State]:
         """A reservation takes one of its ends: 0 is captured whole, the last is released. Others stay as they are."""
@@ -98,17 +106,17 @@ class Entity(Generic[State]):
             return self.pass_time(now)  # Even if that makes it a reservation: nobody knows its ends yet.
         if not 0 <= end < len(known.kind.ends(self.state, known.answer)):
             raise ValueError(f"{operation_id}: it has no end {end}")
-        return self._end(operation_id, now, note, how="captured", end=end)
+        return self._end(known, now, note, how="captured", end=end)
 
     def release(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
         """A reservation is given up. Others stay as they are."""
-        return self._end(operation_id, now, note, how="released", end=-1, reason=reason)
+        return self._end(Operation(operation_id, None), now, note, how="released", end=-1, reason=reason)
 
     def withdraw(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
         """An unanswered operation ends without effect, unless it is irrevocable and has joined. One that has not
         arrived is past from now on, and cannot arrive. Others stay as they are.
         """
-        return self._end(operation_id, now, note, how="withdrawn", reason=reason)
+        return self._end(Operation(operation_id, None), now, note, how="withdrawn", reason=reason)
 
     def pass_time(self, now: datetime) -> Outcome[State]:
         """Let every deadline up to `now` have its effect, in the order of the deadlines."""
@@ -121,63 +129,73 @@ class Entity(Generic[State]):
                 self._settle(due, outcome, how=how, end=end, reason=OVERDUE[due.status])
         return outcome
 
-    def _end(self, operation_id: Hashable, now: datetime, note: Any, **ended: Any) -> Outcome[State]:
+    def _end(self, new: Operation[State], now: datetime, note: Any = None, **ended: Any) -> Outcome[State]:
         outcome = self.pass_time(now)
-        known = self.find(operation_id) or Operation(operation_id, None)
-        unanswered = known.status == "outside" or (known.status == "waiting" and known.is_revocable)
-        if unanswered if ended["how"] == "withdrawn" else known.status == "reserved":
+        known = self.find(new.id) or new
+        if known.is_revocable if ended["how"] == "withdrawn" else known.status == "reserved":
             self._settle(known, outcome, note=note or known.note, **ended)
         return outcome
 
     def _settle(self, operation: Operation[State], outcome: Outcome[State], **ended: Any) -> None:
         settled = replace(operation, status="settled", **ended)
-        self._tell(settled, outcome)
         if settled.id in self._log.operations:
+            self._tell(settled, outcome)
             self._walk(self._log.put(settled) + 1, outcome)
-        else:
-            self._outside.pop(settled.id, None)
-            self.past[settled.id] = settled
+            return
+        self.past[settled.id] = settled
+        for name in self._outside.pop(settled.id, settled).after:
+            self._naming[name].pop(settled.id, None)
+            if not self._naming[name]:
+                del self._naming[name]
+        self._tell(settled, outcome)
         self._join(outcome)
 
-    def _enter(self, operation: Operation[State], outcome: Outcome[State]) -> None:
-        self.places += 1  # Places ascend along the log: even who had one outside gets a new one.
-        joined = replace(operation, place=self.places, after=(), status="waiting")
-        self._log.put(joined)
-        if not self._walk(len(self._log.runs) - 1, outcome):
-            self._tell(joined, outcome)
-
     def _join(self, outcome: Outcome[State]) -> None:
-        """Let join, in the order of arrival, those outside for whom nothing is missing any more."""
-        while ready := next((each for each in self._outside.values() if not self._missing(each)), None):
-            self._enter(self._outside.pop(ready.id), outcome)
-        for each in self._outside.values():
-            if (missing := self._missing(each)) != each.after:
-                self._outside[each.id] = replace(each, after=missing)
-                outcome.named.append(self._outside[each.id])
+        """Let join, in the order of arrival, those for whom nothing is missing any more."""
+        while self._ready:
+            _, operation = heappop(self._ready)
+            self._outside.pop(operation.id, None)
+            self.places += 1  # Places ascend along the log: even who had one outside gets a new one.
+            joined = replace(operation, place=self.places, after=(), status="waiting")
+            self._log.put(joined)
+            self._walk(len(self._log.runs) - 1, outcome)
+            if self.find(joined.id) is joined:  # Else it has been answered or accepted, and told.
+                self._tell(joined, outcome)
         # Not those that joined or ended since, in the same transition.
         outcome.named = [each for each in outcome.named if self._outside.get(each.id) is each]
 
     def _missing(self, outside: Operation[State]) -> tuple[Hashable, ...]:
         return tuple(each for each in outside.after if not (each in self._log.operations or each in self.past))
 
-    def _walk(self, start: int, outcome: Outcome[State]) -> bool:
-        """Answer what is certain now, and fold. Returns whether there was anything to tell."""
-        told = len(outcome.changed)
+    def _walk(self, start: int, outcome: Outcome[State]) -> None:
         for changed in walk(self._log, start):
             self._tell(changed, outcome)
         for line in self._log.fold(self.lines):
             self.lines, self.past[line.operation.id] = line.number, line.operation
             outcome.folded.append(line)
-        return len(outcome.changed) > told
+        if outcome.folded and not self._log.runs[0].before:  # The kind that made no claim may have left the log.
+            self._log = Log(self.state, self._log.operations.values())
 
     def _tell(self, changed: Operation[State], outcome: Outcome[State]) -> None:
         outcome.changed.append(changed)
-        if changed.deadline:
-            heappush(self._deadlines, (changed.deadline, changed.place, changed.id))
+        if changed.status == "outside":
+            self._outside[changed.id] = changed
+            for name in changed.after:
+                self._naming[name][changed.id] = None
+        else:  # It has joined or is past, so that those that name it miss one fewer.
+            for each in self._naming.pop(changed.id, ()):
+                after = tuple(name for name in self._outside[each].after if name != changed.id)
+                self._outside[each] = outside = replace(self._outside[each], after=after)
+                outcome.named.append(outside)
+                if not after:
+                    heappush(self._ready, (outside.place, outside))
+        if deadline := changed.deadline:
+            heappush(self._deadlines, (deadline, changed.place, changed.id))
+            if len(self._deadlines) > 2 * len(self) + 64:
+                self._deadlines = sorted((each.deadline, each.place, each.id) for each in self if each.deadline)
 
 
-@dataclass(frozen=True, slots=True)
-class Wait(Generic[State]):
+class Wait(NamedTuple, Generic[State]):
     """What a pending operation waits for. `position`: how many of the log stand before it. `ahead`: the first open ones
     of them, or, while it stands outside, those that have not joined. `until`: when it is answered at the latest; None
     if it is, or if that is for the owners of those ahead to say.
@@ -194,14 +212,14 @@ def waits(entity: Entity[State], ahead_max: int) -> Iterator[Wait[State]]:
     ahead: list[Hashable] = []
     latest: datetime | None = datetime.min.replace(tzinfo=UTC)
     position = 0
-    for operation in entity:
-        if operation.status == "outside":
-            yield Wait(operation, position, operation.after[:ahead_max], operation.join_by)
+    for each in entity:
+        if each.status == "outside":
+            yield Wait(each, position, each.after[:ahead_max], each.join_by)
             continue
-        answered = min(filter(None, (latest, operation.answer_by)), default=None)
-        yield Wait(operation, position, tuple(ahead[:ahead_max]), answered if operation.status == "waiting" else None)
+        until = min((at for at in (latest, each.answer_by) if at and each.status == "waiting"), default=None)
+        yield Wait(each, position, tuple(ahead[:ahead_max]), until)
         position += 1
-        if operation.is_open:
-            ahead.append(operation.id)
-            settled = operation.settle_by or (answered if operation.status == "waiting" else None)
-            latest = latest and settled and max(latest, settled)
+        if each.is_open:
+            ahead.append(each.id)
+            ended = each.settle_by or until
+            latest = latest and ended and max(latest, ended)

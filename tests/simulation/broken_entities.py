@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -109,7 +109,7 @@ def _possible(
     """Let an operation have the possible states, and sums, of another one; None: those of no operation."""
     possible, adds = Operation.possible, Operation.adds
 
-    def broken_possible(self: Op, states: Iterable[Any]) -> set[Any]:
+    def broken_possible(self: Op, states: Collection[Any]) -> set[Any]:
         other = changed(self)
         return set(states) if other is None else possible(other, states)
 

@@ -13,7 +13,7 @@ import holdfast.pending.entity as entity_module
 import holdfast.pending.log as log_module
 from holdfast.pending import Entity, NumberKind, Operation, Outcome, Refused
 from holdfast.pending.log import Hull, Log
-from tests.unit.pending.subjects import Halve
+from tests.unit.pending.subjects import OddOnly
 
 Break = Callable[[pytest.MonkeyPatch], None]
 BROKEN: dict[str, tuple[Break, str]] = {}
@@ -34,14 +34,14 @@ def _replace(patch: pytest.MonkeyPatch, of: Any, name: str, make: Callable[[Any]
     patch.setattr(of, name, make(getattr(of, name)))
 
 
-@breaks("wrong answer")
+@breaks("wrong bounds")
 def a_kind_claims_a_hull_that_is_too_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(NumberKind, "hull", lambda self, least, greatest: (greatest, greatest))
 
 
 @breaks("wrong answer")
 def a_kind_that_refuses_between_two_states_claims_that_it_does_not(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Halve, "hull", lambda self, least, greatest: (least // 2, greatest))
+    patch.setattr(OddOnly, "hull", lambda self, least, greatest: (least, greatest))
 
 
 @breaks("wrong answer")
@@ -186,7 +186,7 @@ def what_may_be_withdrawn_counts_as_certain(patch: pytest.MonkeyPatch) -> None:
 
 @breaks("withdrawn although irrevocable")
 def the_irrevocable_is_withdrawn(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(Operation, "is_revocable", True)
+    patch.setattr(Operation, "is_revocable", property(lambda self: self.status in ("outside", "waiting")))
 
 
 @breaks("lost")

@@ -116,7 +116,7 @@ class Tried:
             self._try_line(line)
         pending = list(self.entity)
         for each in pending:
-            require(self.told[each.id] == each, "not told", self.told[each.id], each)
+            require(self.told.get(each.id) == each, "not told", self.told.get(each.id), each)
             overdue = deadline(each) <= self.now and each not in outcome.changed
             require(not overdue, "deadline without effect", each)
         ids = {each.id for each in pending}

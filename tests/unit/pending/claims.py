@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations_with_replacement, pairwise
 
-from holdfast.pending import Kind, Refused
+from holdfast.pending import NumberKind, Refused
 
 
-def broken_claim(kind: Kind[int], states: Sequence[int]) -> str | None:
+def broken_claim(kind: NumberKind, states: Sequence[int]) -> str | None:
     """The first claim of the kind that does not hold for some pair of these ascending states; None if all hold.
 
     Between two states: if both get the same answer, all do; if neither is refused, none is; and the hull holds every
@@ -23,7 +23,7 @@ def broken_claim(kind: Kind[int], states: Sequence[int]) -> str | None:
     counts: dict[object, int] = {}
     for state, answer in answers.items():
         adds = (0,) if isinstance(answer, Refused) else kind.adds(answer)
-        if adds is not None and ends[state] != tuple(state + amount for amount in adds):
+        if ends[state] != tuple(state + amount for amount in adds):
             return f"at {state}: ends {ends[state]}, but adds {adds}"
         if counts.setdefault(answer, len(ends[state])) != len(ends[state]):
             return f"at {state}: as many ends as nowhere else with answer {answer}"

@@ -81,8 +81,22 @@ class TopUp(NumberKind):
 
 
 @dataclass(frozen=True, slots=True)
+class OddOnly(NumberKind):
+    """Refused between two states at which it is not, so it makes no claim."""
+
+    def answer(self, state: int) -> str | Refused:
+        return "odd" if state % 2 else Refused("even")
+
+    def adds(self, answer: str) -> tuple[int, ...]:
+        return (0,)
+
+    def hull(self, least: int, greatest: int) -> tuple[int, int] | None:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
 class Halve(Kind[int]):
-    """Not monotone: refused between two states at which it is not. What it adds depends on the state."""
+    """What it adds depends on the state, and not on its answer alone."""
 
     def answer(self, state: int) -> str | Refused:
         return Refused("odd") if state % 2 else "halved"
@@ -135,6 +149,11 @@ SUBJECTS = (
     Subject(
         "kinds that are not monotone",
         range(14),
-        lambda chance: [TopUp(), Halve(), Credit(chance.randrange(1, 5)), *[Pay(chance.randrange(1, 9))] * 3],
+        lambda chance: [
+            chance.choice((OddOnly(), Halve())),
+            TopUp(),
+            Credit(chance.randrange(1, 5)),
+            *[Pay(chance.randrange(1, 9))] * 3,
+        ],
     ),
 )

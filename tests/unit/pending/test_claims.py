@@ -10,17 +10,17 @@ import order_service.kinds
 import promo_service.kinds
 import user_service.kinds
 from contracts.base import COINS_MAX
-from holdfast.pending import Kind, NumberKind, Refused
+from holdfast.pending import NumberKind, Refused
 from order_service.kinds import Restock, Take
 from promo_service.kinds import Claim
 from tests.unit.pending.claims import broken_claim
-from tests.unit.pending.subjects import Halve, Pay, TopUp
+from tests.unit.pending.subjects import OddOnly, Pay, TopUp
 from user_service.kinds import Bonus, Credit, Fee, Multiply, Receive, Reserve
 
 SMALL = range(-3, 25)
 LARGE = [*range(6), *range(COINS_MAX // 3 - 2, COINS_MAX // 3 + 3), *range(COINS_MAX // 2 - 3, COINS_MAX // 2 + 4)]
 LARGE += range(COINS_MAX - 8, COINS_MAX + 1)
-KINDS: list[Kind[int]] = [
+KINDS: list[NumberKind] = [
     *(kind(size) for kind in (Credit, Bonus, Receive, Reserve) for size in (1, 2, 7, COINS_MAX // 2, COINS_MAX)),
     *(Multiply(factor) for factor in (1, 2, 3, 10)),
     *(Fee(percent) for percent in (1, 10, 50, 99, 100)),
@@ -38,12 +38,12 @@ def test_every_kind_of_the_shop_is_tried() -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 @pytest.mark.parametrize("states", [SMALL, LARGE], ids=["small", "large"])
-def test_what_a_kind_claims_holds(kind: Kind[int], states: list[int]) -> None:
+def test_what_a_kind_claims_holds(kind: NumberKind, states: list[int]) -> None:
     assert broken_claim(kind, states) is None
 
 
-@pytest.mark.parametrize("kind", [TopUp(), Halve()], ids=str)
-def test_a_kind_that_is_not_monotone_claims_nothing(kind: Kind[int]) -> None:
+@pytest.mark.parametrize("kind", [TopUp(), OddOnly()], ids=str)
+def test_a_kind_that_is_not_monotone_claims_nothing(kind: NumberKind) -> None:
     assert kind.hull(0, 10) is None
     assert broken_claim(kind, SMALL) is None
 
@@ -96,5 +96,5 @@ class OtherEnds(Credit):
     ],
     ids=["answer", "refusal", "hull", "ends"],
 )
-def test_a_false_claim_is_found(kind: Kind[int], found: str) -> None:
+def test_a_false_claim_is_found(kind: NumberKind, found: str) -> None:
     assert broken_claim(kind, range(9)) == found

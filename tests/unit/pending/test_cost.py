@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -35,6 +36,10 @@ def calls(function: Callable[[], object]) -> int:
 
 def reserve(operation_id: object, size: int = 3) -> Operation[Any]:
     return Operation(operation_id, Reserve(size), answer_by=LATER, settle_by=LATER)
+
+
+def outside(operation_id: object, *names: object) -> Operation[Any]:
+    return Operation(operation_id, Reserve(3), names, LATER, LATER, LATER)
 
 
 def in_flight(number: int) -> Entity[int]:
@@ -81,6 +86,30 @@ def test_what_arrives_behind_a_thousand_that_wait_is_answered_without_looking_at
         return calls(lambda: entity.arrive(reserve("new", BALANCE + 1), T0))
 
     assert cost(1_000) <= 2 * cost(1)
+
+
+def test_what_joins_costs_with_1000_outside_that_do_not_name_it_what_it_costs_with_one() -> None:
+    def cost(number: int) -> int:
+        entity: Entity[int] = Entity(BALANCE)
+        for each in range(number):
+            entity.arrive(outside(each, f"named by {each}"), T0)
+        entity.arrive(outside("last", "new"), T0)
+        return calls(lambda: (entity.arrive(reserve("new"), T0), entity.settle("new", T0)))
+
+    assert cost(1_000) <= 2 * cost(1)
+
+
+def test_what_is_kept_does_not_grow_with_what_has_ended_before_its_deadline() -> None:
+    entity: Entity[int] = Entity(BALANCE)
+    bytes_kept: list[int] = []
+    for each in range(2_000):
+        entity.arrive(reserve("new"), T0)
+        entity.settle("new", T0)
+        entity.arrive(outside("waits", f"named by {each}", f"by {each} too"), T0)
+        entity.withdraw("waits", T0, "cancelled")
+        entity.past.clear()
+        bytes_kept.append(len(pickle.dumps(entity)))
+    assert max(bytes_kept) <= 2 * max(bytes_kept[:100])
 
 
 def test_a_deadline_of_one_among_1000_in_flight_costs_what_it_costs_among_two() -> None:

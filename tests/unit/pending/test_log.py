@@ -13,7 +13,7 @@ import holdfast.pending.log
 from holdfast.pending import Entity, Kind, NumberKind, Operation, Refused
 from holdfast.pending.log import Hull, Log
 from tests.unit.pending.brute_force import Fault, history
-from tests.unit.pending.subjects import SUBJECTS, Halve
+from tests.unit.pending.subjects import SUBJECTS, Halve, OddOnly
 from user_service.kinds import Credit, Multiply, Reserve
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,20 +22,6 @@ LATER = T0.replace(year=2027)
 
 def reserve(operation_id: Any, size: int) -> Operation[int]:
     return Operation(operation_id, Reserve(size), answer_by=LATER, settle_by=LATER)
-
-
-@dataclass(frozen=True, slots=True)
-class OddOnly(NumberKind):
-    """Refused on even numbers. It makes no claim."""
-
-    def answer(self, state: int) -> str | Refused:
-        return "odd" if state % 2 else Refused("even")
-
-    def adds(self, answer: str) -> tuple[int, ...]:
-        return (0,)
-
-    def hull(self, least: int, greatest: int) -> None:
-        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +129,22 @@ def test_behind_a_kind_without_claim_there_is_no_hull(kind: Kind[int]) -> None:
     log.put(Operation("a", Reserve(5), place=1, status="reserved", answer=5, answer_by=LATER))
     log.put(Operation("b", kind, place=2, status="waiting"))
     assert log.hull_behind(1) is None
+
+
+def test_a_kind_whose_answer_does_not_tell_what_it_adds_leaves_the_log_without_a_hull() -> None:
+    log: Log[int] = Log(10)
+    log.put(Operation("a", Reserve(5), place=1, status="reserved", answer=5, answer_by=LATER))
+    log.put(Operation("b", Halve(), place=2, status="reserved", answer="halved"))
+    assert log.hull_behind(0) is None
+
+
+def test_the_hull_stays_the_same_when_what_is_settled_is_folded() -> None:
+    log: Log[int] = Log(10)
+    log.put(Operation("a", Reserve(6), place=1, status="settled", answer=6, end=0))
+    log.put(Operation("b", Reserve(3), place=2, status="reserved", answer=3))
+    assert log.hull_behind(0) == Hull(1, 4)
+    assert [line.after for line in log.fold(0)] == [4]
+    assert log.hull_behind(0) == Hull(1, 4)
 
 
 def test_many_in_flight_of_many_sizes_and_one_behind_them_that_waits() -> None:
