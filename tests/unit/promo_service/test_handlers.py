@@ -9,8 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from contracts.base import WAITS_FOR_MAX
 from contracts.commands import PutItem, PutPromo, RedeemPromo
-from contracts.events import CoinsMultiplied
+from contracts.events import CoinsMultiplied, PromoWaiting
 from messaging.entity_tables import cause_of, state_of
 from messaging.message import Announcement, Message
 from promo_service.codes import code_hash
@@ -105,6 +106,21 @@ def test_each_code_that_is_not_accepted_is_one_miss_of_its_account() -> None:
     assert service.redemption(3).reason == "too_many_misses"
     assert service.redeem(4, "b") == ["claimed 4"]
     assert service.state.misses == {"a": 2}
+
+
+def test_an_account_without_a_miss_may_try_a_code_where_one_miss_is_too_many() -> None:
+    service = Service(misses_max=1)
+    service.put()
+    assert service.redeem(1) == ["claimed 1"]
+
+
+def test_no_more_are_told_to_be_waited_for_than_may_be() -> None:
+    service = service_with(uses_max=WAITS_FOR_MAX + 1)
+    for number in range(1, WAITS_FOR_MAX + 3):
+        service.redeem(number, f"account-{number}")
+    waiting = service.heard[-1]
+    assert isinstance(waiting, PromoWaiting)
+    assert waiting.waits_for == tuple(UUID(int=number) for number in range(1, WAITS_FOR_MAX + 1))
 
 
 @pytest.mark.parametrize(("passed_s", "misses"), [(3599.0, {"b": 1}), (3600.0, {})])
