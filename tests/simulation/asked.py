@@ -58,6 +58,8 @@ def operations_of(plan: Plan, saga: Saga) -> set[tuple[str, int]]:
             return {("credit", saga.size)}
         case "buy":
             return {("reserve", saga.size * each.price) for each in goods_of(plan, saga)}
+        case "fee":
+            return {("fee", saga.size)}
         case "redeem":
             promo = promotion_of(plan, saga)
             return {("multiply" if promo.multiplies else "bonus", promo.size)}
@@ -69,7 +71,7 @@ def deadline_s(plan: Plan, saga: Saga) -> float:
     """Seconds after which the saga's own deadline may end it, if nothing else does; for a change of a balance, that
     which it may stand outside.
     """
-    if saga.kind == "credit" or (saga.kind == "guest" and saga.of in ("credit", "bonus")):
+    if saga.kind in ("credit", "fee") or (saga.kind == "guest" and saga.of in ("credit", "bonus")):
         return plan.joins_s
     if saga.kind == "guest" and saga.of == "multiply":
         return min(saga.lasts_s or plan.joins_s, plan.joins_s)
@@ -82,6 +84,8 @@ def lasts_s(plan: Plan, saga: Saga) -> float:
     match saga.kind:
         case "credit":
             return (own if saga.after else 0.0) + (plan.longest_s if saga.account in plan.rich else 0.0)
+        case "fee":
+            return own + plan.longest_s
         case "redeem" if saga.lasts_s is None:
             return own + plan.longest_s
         case "guest" if saga.of not in ("out", "in"):

@@ -15,7 +15,7 @@ from holdfast.pending.log import Log
 from messaging.entities import Entities
 from order_service.kinds import Take
 from promo_service.kinds import Claim
-from user_service.kinds import INSUFFICIENT, Bonus, Multiply, Receive, Reserve
+from user_service.kinds import INSUFFICIENT, Bonus, Fee, Multiply, Receive, Reserve
 
 Op = Operation[Any]
 
@@ -350,6 +350,11 @@ def doubling_adds_once_too_often(patch: pytest.MonkeyPatch) -> None:
 def bonus_is_given_twice(patch: pytest.MonkeyPatch) -> None:
     """A bonus adds double what it says."""
     patch.setattr(Bonus, "answer", lambda self, _: 2 * self.size)
+
+
+def fee_is_rounded_up(patch: pytest.MonkeyPatch) -> None:
+    """A fee takes the part of a coin for a whole one."""
+    patch.setattr(Fee, "answer", lambda self, state: -(-state * self.size // 100))
 
 
 def exact_coins_are_refused(patch: pytest.MonkeyPatch) -> None:

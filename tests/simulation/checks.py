@@ -62,6 +62,7 @@ def _violations(plan: Plan, history: History, left: Left) -> Iterator[Violation]
 
 
 ALLOWED = {
+    "coins.charged": ("charged",),
     "coins.credited": ("credited",),
     "coins.reserved": ("reserved", "captured", "released", "expired"),
     "coins.captured": ("captured",),

@@ -8,6 +8,7 @@ from uuid import UUID
 from contracts.base import Fact, Service
 from contracts.commands import (
     CancelOrder,
+    ChargeFee,
     CreditAccount,
     FulfilmentAccepted,
     FulfilmentRejected,
@@ -29,6 +30,8 @@ ENDS = frozenset(
     (
         "coins.credited credit",
         "coins.refused credit",
+        "coins.charged",
+        "coins.refused fee",
         "order.completed",
         "order.failed",
         "order.cancelled",
@@ -140,6 +143,8 @@ class Clients:
         match saga.kind:
             case "credit":
                 return CreditAccount(credit_id=saga.id, account_id=saga.account, amount=saga.size, after=after)
+            case "fee":
+                return ChargeFee(fee_id=saga.id, account_id=saga.account, percent=saga.size, after=after)
             case "redeem":
                 return RedeemPromo(
                     redemption_id=saga.id, account_id=saga.account, code=saga.of, wait_s=saga.lasts_s, after=after

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from math import inf
 
 from contracts.base import Fact
-from contracts.events import CoinsMultiplied, CoinsRefused
+from contracts.events import CoinsCharged, CoinsMultiplied, CoinsRefused
 from tests.simulation.history import History
 from tests.simulation.linear import Done, serial_order
 from tests.simulation.plan import Plan, Promotion, Saga
 from tests.simulation.rows import Left
 
-ANSWERS = ("coins.credited", "coins.multiplied", "coins.reserved", "coins.refused")
+ANSWERS = ("coins.charged", "coins.credited", "coins.multiplied", "coins.reserved", "coins.refused")
 MISSES_MAX = 10
 """Codes that are not accepted of one account, from which on no other is: then it is no answer about uses."""
 
@@ -65,8 +65,10 @@ def _coins(history: History, saga: Saga) -> Done | None:
             return None
         case CoinsMultiplied(factor=factor, added=added):
             return Done(*times, "multiply", factor, added)
+        case CoinsCharged(percent=percent, amount=amount):
+            return Done(*times, "fee", percent, -amount)
         case _:
-            amount: int = fact.amount  # type: ignore[attr-defined]
+            amount = fact.amount  # type: ignore[attr-defined]
             if fact.type == "coins.credited":
                 return Done(*times, "credit", amount, amount)
             kept = amount if "coins.captured" in history.told[saga.id] else 0

@@ -64,6 +64,8 @@ def _execute(operation: Done, state: int) -> int | None:
             return state + operation.added
         case "multiply":
             return state + operation.added if state * (operation.size - 1) == operation.added else None
+        case "fee":
+            return state + operation.added if state * operation.size // 100 == -operation.added else None
         case "claim":
             is_enough = state < operation.size
         case _:

@@ -24,6 +24,8 @@ def answer(kind: str, size: int, state: int) -> Answer:
             return size if state + size <= COINS_MAX else "refused"
         case "multiply":
             return state * (size - 1) if state * size <= COINS_MAX else "refused"
+        case "fee":
+            return state * size // 100
         case "reserve" | "take":
             return size if state >= size else "refused"
         case "claim":
@@ -42,6 +44,8 @@ def ends(kind: str, size: int, state: int) -> tuple[int, ...]:
             return (state - told, state)
         case "receive" | "claim":
             return (state + told, state)
+        case "fee":
+            return (state - told,)
         case _:
             return (state + told,)
 

@@ -34,7 +34,7 @@ CONTENDED = 0.15
 RICH = 0.05
 """How often an account holds nearly as much as it may."""
 
-Kind = Literal["credit", "buy", "redeem", "guest"]
+Kind = Literal["credit", "fee", "buy", "redeem", "guest"]
 Owner = Literal["accepts", "rejects", "is silent"]
 Scarce = Literal["wait", "refuse"]
 Meddling = Literal["confirms", "gives up"]
@@ -74,11 +74,11 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Saga:
-    """One thing a client does, or a guest. `of`: the item, the code, or what the guest asks for; `size`: coins, a
-    factor or a quantity. `at`: seconds after the start, or after the end of the saga `follows` was heard. `after`: the
-    sagas whose commands it names, whenever they are sent; one below 0 is none. `lasts_s`: its deadline. `owner`: what
-    the warehouse says of an order, or the guest of its reservation. `meddled_with`: what the guest says of it, whose it
-    is not.
+    """One thing a client does, or a guest. `of`: the item, the code, or what the guest asks for; `size`: coins, percent
+    or factor, or a quantity. `at`: seconds after the start, or after the end of the saga `follows` was heard. `after`: those
+    whose commands it names, whenever they are sent; a number below 0 is that of none. `lasts_s`: its deadline. `owner`:
+    what the warehouse says of an order, or the guest of its reservation. `meddled_with`: what the guest says of one
+    that is not its own.
     """
 
     number: int
@@ -211,6 +211,8 @@ def _saga(rng: random.Random, saga: Saga, items: tuple[str, ...]) -> Saga:
     lasts_s = rng.choice(DEADLINES_S) if rng.random() < 0.6 else None
     if chance < 0.13:
         return replace(saga, kind="credit", size=rng.randint(1, 20))
+    if chance < 0.16:
+        return replace(saga, kind="fee", size=rng.choice((1, 10, 33, 50, 100)))
     if chance < 0.40:
         code = rng.choice(("DOUBLE", "DOUBLE", "TRIPLE", "BONUS", "RARE", "CLOSED"))
         return replace(saga, kind="redeem", of=code, lasts_s=lasts_s)
