@@ -71,9 +71,9 @@ def deadline_s(plan: Plan, saga: Saga) -> float:
     """Seconds after which the saga's own deadline may end it, if nothing else does; for a change of a balance, that
     which it may stand outside.
     """
-    if saga.kind in ("credit", "fee") or (saga.kind == "guest" and saga.of in ("credit", "bonus")):
+    if saga.kind in ("credit", "fee"):
         return plan.joins_s
-    if saga.kind == "guest" and saga.of == "multiply":
+    if saga.kind == "guest" and saga.of not in ("out", "in"):
         return min(saga.lasts_s or plan.joins_s, plan.joins_s)
     return saga.lasts_s or plan.lasts_s
 
