@@ -66,8 +66,9 @@ def test_a_refusal_changes_nothing_and_has_a_line() -> None:
     entity: Entity[int] = Entity(5)
     outcome = entity.arrive(reserve("much", 6), T0)
     (refused,) = outcome.changed
-    assert (refused.status, refused.answer, refused.end, refused.reason) == (
+    assert (refused.status, refused.accepted, refused.answer, refused.end, refused.reason) == (
         "settled",
+        False,
         Refused("insufficient_coins"),
         None,
         "insufficient_coins",
@@ -129,12 +130,12 @@ def test_a_doubling_that_may_be_withdrawn_is_not_accepted_and_makes_nothing_cert
 )
 def test_what_cannot_arrive_changes_nothing(operation: Operation[Any]) -> None:
     entity = entity_with(5, final("past", Credit(1)), reserve("reserved", 1, settle_by=7), behind("outside", "no one"))
-    _nothing_happens(entity, ValueError, lambda: entity.arrive(operation, at(50)))
+    _nothing_happens(entity, ValueError, str(operation.id), lambda: entity.arrive(operation, at(50)))
 
 
-def _nothing_happens(entity: Entity[Any], error: type[Exception], transition: Callable[[], object]) -> None:
+def _nothing_happens(entity: Entity[Any], error: type[Exception], says: str, transition: Callable[[], object]) -> None:
     before = (list(entity), dict(entity.past), entity.state, entity.places, entity.lines)
-    with pytest.raises(error):
+    with pytest.raises(error, match=says):
         transition()
     assert (list(entity), entity.past, entity.state, entity.places, entity.lines) == before
 
@@ -148,7 +149,7 @@ def test_one_refused_for_another_reason_is_past_and_has_no_line() -> None:
     assert told(outcome) == [("refused", "settled", "withdrawn"), ("waits", "settled", "answered")]
     assert entity.past["refused"].reason == "account_closed"
     assert [line.operation.id for line in outcome.folded] == ["waits"]
-    _nothing_happens(entity, ValueError, lambda: entity.refuse(reserve("refused", 1), T0, "again"))
+    _nothing_happens(entity, ValueError, "refused", lambda: entity.refuse(reserve("refused", 1), T0, "again"))
 
 
 # settle, release
@@ -163,20 +164,21 @@ def test_a_capture_in_part_takes_that_end() -> None:
 
 def test_a_release_gives_back() -> None:
     entity = entity_with(10, reserve("order", 6))
-    outcome = entity.release("order", T0, "failed")
-    assert [(each.how, each.end, each.reason) for each in outcome.changed] == [("released", -1, "failed")]
+    outcome = entity.release("order", T0, "failed", note="by the shop")
+    (released,) = outcome.changed
+    assert (released.how, released.end, released.reason, released.note) == ("released", -1, "failed", "by the shop")
     assert entity.state == 10
 
 
 @pytest.mark.parametrize("end", [2, -1, -3])
 def test_an_end_that_it_has_not_is_an_error(end: int) -> None:
     entity = entity_with(10, reserve("order", 6))
-    _nothing_happens(entity, ValueError, lambda: entity.settle("order", at(200), end))
+    _nothing_happens(entity, ValueError, f"order.* {end}", lambda: entity.settle("order", at(200), end))
 
 
 def test_settling_an_unknown_one_is_an_error() -> None:
     entity = entity_with(10, reserve("order", 6, settle_by=1))
-    _nothing_happens(entity, KeyError, lambda: entity.settle("other", at(200)))
+    _nothing_happens(entity, KeyError, "other", lambda: entity.settle("other", at(200)))
 
 
 def test_what_is_not_reserved_stays_as_it_is() -> None:
@@ -221,7 +223,7 @@ def test_a_cancel_that_overtakes_its_order_leaves_a_tombstone() -> None:
     assert tombstone
     assert (tombstone.kind, tombstone.reason, tombstone.note) == (None, "cancelled", "by the client")
     assert [line.operation.id for line in outcome.folded] == ["waits"]
-    _nothing_happens(entity, ValueError, lambda: entity.arrive(reserve("order", 1), T0))
+    _nothing_happens(entity, ValueError, "order", lambda: entity.arrive(reserve("order", 1), T0))
 
 
 # after
