@@ -91,7 +91,7 @@ class CoinsRefused(OperationEvent):
     """
 
     type: ClassVar[str] = "coins.refused"
-    identity_fields: ClassVar[tuple[str, ...]] = ("kind",)
+    identity_fields: ClassVar[tuple[str, ...]] = ("kind", "asked_by")
     consumers: ClassVar[tuple[Service, ...]] = takers("coins.refused")
 
     kind: OperationKind

@@ -30,11 +30,13 @@ KEPT_MAX = 1000
 class Entities:
     """The entities that a batch touches, as they are now, and what the batch did to them.
 
-    Each method is a transition of `holdfast.pending.Entity`. `opened`: keys of entities that have a row.
+    Each method is a transition of `holdfast.pending.Entity`. `opened`: keys of entities that have a row. `stamps`: of
+    their rows, as loaded.
     """
 
     at: dict[str, Entity[int]]
     opened: set[str]
+    stamps: Mapping[str, int] = field(default_factory=dict)
     changed: dict[tuple[str, UUID], Operation[int]] = field(default_factory=dict)
     fresh: set[tuple[str, UUID]] = field(default_factory=set)
     lines: list[tuple[str, Line[int]]] = field(default_factory=list)
@@ -77,10 +79,14 @@ class Entities:
         note = self._note(key, operation_id, cause)
         return self._record(key, self.at[key].release(operation_id, now, reason, note))
 
-    def withdraw(self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str) -> Outcome[int]:
+    def withdraw(
+        self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str, asked_by: str = ""
+    ) -> Outcome[int]:
+        """`asked_by`: whose it is, if it has not arrived."""
+        note = self._note(key, operation_id, cause)
         if self.at[key].find(operation_id) is None:
             self.fresh.add((key, operation_id))
-        note = self._note(key, operation_id, cause)
+            note = Note(asked_by, cause)
         return self._record(key, self.at[key].withdraw(operation_id, now, reason, note))
 
     def pass_time(self, key: str, now: datetime) -> Outcome[int]:
@@ -95,6 +101,12 @@ class Entities:
             self.changed[key, cast(UUID, operation.id)] = operation
         self.lines += [(key, line) for line in outcome.folded]
         return outcome
+
+
+def may_wait(entity: Entity[int], kind: Any) -> bool:
+    """Whether a new operation of this kind, which names none, would have no certain answer."""
+    bounds = entity.bounds
+    return bounds is None or kind.answer(bounds[0]) != kind.answer(bounds[1])
 
 
 class Keeper:
@@ -116,6 +128,11 @@ class Keeper:
         keys = sorted({key for key, _ in touched})
         rows = await connection.execute(self._sql.lock if lock else self._sql.read, {"keys": keys})
         found = {row[0]: row for row in rows}
+        if lock and len(found) < len(keys):
+            # What has no row is locked by its name: whoever gives it one holds that lock, too.
+            missing = {"keys": [key for key in keys if key not in found]}
+            await connection.execute(self._sql.lock_names, missing)
+            found |= {row[0]: row for row in await connection.execute(self._sql.lock, missing)}
         entities: dict[str, Entity[int]] = {}
         for key in keys if lock else ():
             kept = self._kept.pop(key, None)
@@ -140,7 +157,7 @@ class Keeper:
             entities[key] = Entity(state, places, lines, pending[key])
         for key, operation in past:
             entities[key].past[operation.id] = operation
-        return Entities(entities, set(found))
+        return Entities(entities, set(found), {key: row.stamp for key, row in found.items()})
 
     async def save(self, connection: AsyncConnection, state: Entities) -> None:
         """Keep what changed: entities, operations, and the new lines of the ledger.
@@ -159,9 +176,10 @@ class Keeper:
         await _run(connection, self._sql.insert, [row for row in changed if row[:2] in state.fresh])
         await _run(connection, self._sql.change, [row for row in changed if row[:2] not in state.fresh])
         await _run(connection, self._sql.enter, [_ledger_row(key, line) for key, line in state.lines])
+        stamped = {**state.stamps, **stamps}
         for key, entity in state.at.items():
-            if len(entity) >= KEPT_FROM and key in stamps:
-                self._kept[key] = stamps[key], entity
+            if len(entity) >= KEPT_FROM and key in stamped:
+                self._kept[key] = stamped[key], entity
         while len(self._kept) > KEPT_MAX:
             self._kept.popitem(last=False)
 
@@ -270,6 +288,8 @@ class _Statements:
         entities, columns = tables.entities.name, f"{key}, {state}, places, lines, stamp"
         self.read = text(f"SELECT {columns} FROM {entities} WHERE {key} = ANY(CAST(:keys AS text[]))")  # noqa: S608
         self.lock = text(f"{self.read.text} ORDER BY {key} FOR UPDATE")
+        names = "unnest(CAST(:keys AS text[])) AS names (name)"
+        self.lock_names = text(f"SELECT pg_advisory_xact_lock(hashtextextended(name, 0)) FROM {names}")  # noqa: S608
         kept = "operation_id, pending, place, kind, size, state, after, join_by, answer_by, settle_by, answer, ending"
         rest = "reason, asked_by, cause, trace"
         self.operations = text(
@@ -287,9 +307,9 @@ class _Statements:
             f"WHERE old.{key} = new.{key}",
         )
         typed = [(key, "text"), ("operation_id", "uuid"), *_OPERATION]
-        names = ", ".join(name for name, _ in typed)
+        listed = ", ".join(name for name, _ in typed)
         values = ", ".join("after::uuid[]" if name == "after" else name for name, _ in typed)
-        self.insert = _Rows(f"INSERT INTO operations ({names}) SELECT {values} FROM", typed)
+        self.insert = _Rows(f"INSERT INTO operations ({listed}) SELECT {values} FROM", typed)
         changing = ", ".join(f"{name} = new.{name}" for name, _ in _OPERATION if name not in ("after", "trace"))
         self.change = _Rows(
             f"UPDATE operations AS old SET {changing}, after = new.after::uuid[] FROM",  # noqa: S608

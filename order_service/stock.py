@@ -10,7 +10,7 @@ from contracts.base import WAITS_FOR_MAX, Fact
 from contracts.commands import PutItem
 from contracts.events import OrderPlaced, OrderWaiting
 from holdfast.pending import Entity, Operation, Outcome, waits
-from messaging.entities import Entities
+from messaging.entities import Entities, may_wait
 from messaging.entity_tables import Note, state_of
 from order_service import kinds
 from order_service.order import GiveBack, GoodsRefused, GoodsTaken, Item, Order, Sell, Take, Wish
@@ -74,7 +74,7 @@ def _take(
         # An order takes once, so this is a put: everybody can see its id.
         return [(order.id, GoodsRefused(order_id=order.id, reason="id_used"))]
     asked = Operation(order.id, kinds.Take(wish.quantity), answer_by=wish.until, note=note)
-    if stock.at[name].unanswered >= waiting_max:
+    if stock.at[name].unanswered >= waiting_max and may_wait(stock.at[name], asked.kind):
         return _answers(stock.refuse(name, asked, now, "pending_limit"))
     arrived = stock.arrive(name, asked, now)
     if item.scarce == "refuse" and _waits(stock.at[name], order):

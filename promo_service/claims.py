@@ -10,7 +10,7 @@ from typing import Any, assert_never
 from contracts.base import WAITS_FOR_MAX
 from contracts.commands import RedeemPromo
 from holdfast.pending import Operation, Outcome, Refused, waits
-from messaging.entities import Entities
+from messaging.entities import Entities, may_wait
 from messaging.entity_tables import Note
 from promo_service.kinds import Claim
 from promo_service.redemption import Redemption
@@ -64,7 +64,7 @@ class Claims:
         claim = Operation(redemption.id, Claim(size), answer_by=redemption.wait_until, note=note)
         told = self.pass_time(key)
         self.uses.open(key)
-        if self.uses.at[key].unanswered < self.waiting_max:
+        if self.uses.at[key].unanswered < self.waiting_max or not may_wait(self.uses.at[key], claim.kind):
             outcome = self.uses.arrive(key, claim, self.now)
         else:
             outcome = self.uses.refuse(key, claim, self.now, "pending_limit")

@@ -14,9 +14,9 @@ from contracts.commands import OpenAccount
 from contracts.events import AccountOpened, CoinsRefused
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation
 from contracts.topology import facts_for
-from holdfast.pending import Operation, Outcome
+from holdfast.pending import Entity, Operation, Outcome
 from messaging.domain import Domain, Refused
-from messaging.entities import Entities
+from messaging.entities import Entities, may_wait
 from messaging.entity_tables import Note, state_of
 from messaging.message import Announcement, Message
 from user_service import views
@@ -121,11 +121,21 @@ def _arrive(state: Entities, fact: Fact, asked: Operation[int], now: datetime, l
     told = _announce(state, account_id, state.pass_time(account_id, now))
     if account_id not in state.opened:
         outcome = state.refuse(account_id, asked, now, "unknown_account")
-    elif len(account) >= limits.pending or account.unanswered >= limits.waiting:
+    elif _is_crowded(account, asked, limits):
         outcome = state.refuse(account_id, asked, now, "pending_limit")
     else:
         outcome = state.arrive(account_id, asked, now)
     return told + _announce(state, account_id, outcome, operation_id)
+
+
+def _is_crowded(account: Entity[int], asked: Operation[int], limits: Limits) -> bool:
+    """Whether there is no room for the operation. One that is answered at once needs none among those that wait."""
+    if len(account) >= limits.pending:
+        return True
+    if account.unanswered < limits.waiting:
+        return False
+    named = [account.find(each) for each in asked.after]
+    return any(each is None or each.status == "outside" for each in named) or may_wait(account, asked.kind)
 
 
 def _is_repeat(known: Operation[int], asked: Operation[int]) -> bool:
@@ -146,10 +156,9 @@ def _answer_again(state: Entities, account_id: str, operation_id: UUID, asked: O
     known = account.find(operation_id)
     assert known is not None
     assert isinstance(asked.kind, Coins)
-    if known.kind is None or _is_repeat(known, asked):
+    reason: str | None = "id_used"
+    if known.note.asked_by == asked.note.asked_by and known.kind in (None, asked.kind):
         reason = known.reason if known.kind is None else None
-    else:
-        reason = "id_used"
     if reason:
         refused = CoinsRefused(
             account_id=account_id,
@@ -191,7 +200,7 @@ def _give_up(state: Entities, fact: GivesUpReservation, now: datetime) -> list[A
     if known and known.status == "reserved":
         outcome = state.release(account_id, operation_id, now, fact.why, fact.type)
     else:
-        outcome = state.withdraw(account_id, operation_id, now, fact.why, fact.type)
+        outcome = state.withdraw(account_id, operation_id, now, fact.why, fact.type, fact.exchange)
     return told + _announce(state, account_id, outcome)
 
 

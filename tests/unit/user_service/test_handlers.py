@@ -247,3 +247,18 @@ def test_an_unknown_account_refuses_and_remembers_that() -> None:
     assert tell(state, credit) == [refused]
     play(state, parse("2 open"))
     assert tell(state, credit) == [refused]
+
+
+def test_refusals_of_one_id_to_two_askers_are_two_messages() -> None:
+    """The inbox of a service that saw the one, which was not for it, must not take the other for a repeat."""
+    refusals = [CoinsRefused(**of(asked_by), kind="reserve", reason="x") for asked_by in ("gift", "order")]
+    assert len({refusal.announcement_id for refusal in refusals}) == 2
+
+
+def test_what_is_given_up_before_it_arrives_is_refused_to_its_own_asker_for_that_reason() -> None:
+    state = opened()
+    assert tell(state, Returned(gift_id=A, account_id=ACCOUNT)) == []
+    order = OrderPlaced(order_id=A, account_id=ACCOUNT, amount=5, hold_s=9.0)
+    assert tell(state, order) == [CoinsRefused(**of("order"), kind="reserve", reason="id_used")]
+    gift = Offered(gift_id=A, account_id=ACCOUNT, amount=5, hold_s=9.0)
+    assert tell(state, gift) == [CoinsRefused(**of("gift"), kind="reserve", reason="gift_returned")]

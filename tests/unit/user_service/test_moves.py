@@ -328,9 +328,12 @@ def test_a_full_log_refuses_at_the_door() -> None:
 def test_no_more_wait_than_may() -> None:
     crowded = f"""{BUY_THEN_DOUBLE}
         2  multiply n 2 for 30       -> n waits at 2 for a,m until 32
-        2  reserve  b 1 for 9        -> b refused pending_limit
+        2  multiply k 2 for 30       -> k refused pending_limit
+        2  reserve  d 1 for 9 after x -> d refused pending_limit
+        2  reserve  b 1 for 9        -> b reserved 1 until 11
+        2  credit   e 5              -> e credited 5
         3  capture  a                -> a captured 20; m multiplied by 2 +30; n multiplied by 2 +60
-        4  reserve  d 1 for 9        -> d reserved 1 until 13
+        4  multiply l 2 for 9        -> l waits at 2 for b until 11
     """
     play_table(crowded, Limits(waiting=2))
 
