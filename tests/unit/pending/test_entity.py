@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from holdfast.pending import Entity, Kind, Operation, Outcome, Refused
+from holdfast.pending import Entity, Kind, NumberKind, Operation, Outcome, Refused
 from tests.unit.pending.subjects import Halve, Pay, Seat
 from user_service.kinds import Credit, Multiply, Reserve
 
@@ -109,6 +110,25 @@ def test_coins_that_an_irrevocable_doubling_makes_certain_can_be_spent() -> None
         ("order", 20, False),
         ("double", 50, False),
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class SetHalfAside(NumberKind):
+    """A reservation that is never refused, and whose size depends on the state."""
+
+    def answer(self, state: int) -> int:
+        return state // 2
+
+    def adds(self, answer: int) -> tuple[int, ...]:
+        return (-answer, 0)
+
+
+def test_an_accepted_reservation_that_is_answered_waits_no_more() -> None:
+    entity = entity_with(10, reserve("order", 4))
+    half = Operation("half", SetHalfAside(), settle_by=at(100))
+    assert [(each.status, each.accepted) for each in entity.arrive(half, T0).changed] == [("waiting", True)]
+    _, answered = entity.release("order", T0, "failed").changed
+    assert (answered.id, answered.status, answered.accepted, answered.answer) == ("half", "reserved", False, 5)
 
 
 def test_a_doubling_that_may_be_withdrawn_is_not_accepted_and_makes_nothing_certain() -> None:
@@ -241,7 +261,8 @@ def test_outside_nothing_is_answered_and_nobody_is_blocked() -> None:
 
 def test_naming_what_has_joined_or_is_past_is_no_wait() -> None:
     entity = entity_with(5, final("past", Credit(1)), reserve("open", 1))
-    assert told(entity.arrive(behind("new", "past", "open"), T0)) == [("new", "settled", "answered")]
+    outcome = entity.arrive(behind("new", "past", "open"), T0)
+    assert [(each.id, each.how, each.after) for each in outcome.changed] == [("new", "answered", ())]
 
 
 def test_what_is_still_missing_is_told() -> None:
@@ -304,6 +325,12 @@ def test_a_deadline_has_its_effect_when_it_is_reached_and_not_before(
     assert entity.pass_time(at(9.999)) == Outcome()
     (ended,) = entity.pass_time(at(10)).changed
     assert (ended.id, ended.status, ended.reason, ended.how) == ("late", "settled", reason, how)
+
+
+def test_a_reservation_of_many_ends_expires_without_effect() -> None:
+    entity = entity_with(10, Operation("pay", Pay(6), answer_by=at(9), settle_by=at(9)))
+    (expired,) = entity.pass_time(at(9)).changed
+    assert (expired.how, expired.end, entity.state) == ("expired", -1, 10)
 
 
 def test_a_capture_at_the_deadline_is_too_late() -> None:
