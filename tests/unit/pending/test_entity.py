@@ -112,6 +112,13 @@ def test_coins_that_an_irrevocable_doubling_makes_certain_can_be_spent() -> None
     ]
 
 
+def test_what_is_in_flight_behind_one_that_is_answered_is_still_in_flight() -> None:
+    entity = entity_with(50, reserve("order", 20), final("double", Multiply(2)), reserve("spend", 30))
+    assert entity.bounds == (30, 100)
+    entity.release("order", T0, "failed")
+    assert entity.bounds == (70, 100)
+
+
 @dataclass(frozen=True, slots=True)
 class SetHalfAside(NumberKind):
     """A reservation that is never refused, and whose size depends on the state."""

@@ -119,8 +119,8 @@ def test_the_hull_holds_every_state_and_knows_when_it_is_reached() -> None:
     log.put(Operation("a", Reserve(6), place=1, status="reserved", answer=6, answer_by=LATER))
     assert log.hull_behind(0) == Hull(4, 10, True)
     log.put(Operation("b", Reserve(7), place=2, status="waiting", answer_by=LATER))
-    # 10 can be reached, -3 cannot: where 4 are left, 7 are refused.
-    assert log.hull_behind(1) == Hull(-3, 10, False)
+    # 10 can be reached, 0 cannot: where 4 are left, 7 are refused.
+    assert log.hull_behind(1) == Hull(0, 10, False)
 
 
 @pytest.mark.parametrize("kind", [Halve(), OddOnly()], ids=str)
