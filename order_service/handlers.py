@@ -44,7 +44,7 @@ class Limits:
 
     deadline_s: float = 900.0
     ask_again_s: float = 30.0
-    waiting: int = 1000
+    waiting: int = 200
 
 
 class OrderHandlers:

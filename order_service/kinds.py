@@ -35,6 +35,9 @@ class Take(Pieces):
     def adds(self, answer: int) -> tuple[int, ...]:
         return (-answer, 0)
 
+    def hull(self, least: int, greatest: int) -> tuple[int, int]:
+        return max(least - self.size, min(least, 0)), greatest  # It never takes what is not there.
+
 
 class Restock(Pieces):
     """Pieces that come to the stock, or leave it (`size` below 0), by an operator's hand."""

@@ -22,7 +22,7 @@ class Settings(ServiceSettings):
 
     deadline_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 900.0
     ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
-    waiting_max: Annotated[int, Field(ge=1, le=1000)] = 1000
+    waiting_max: Annotated[int, Field(ge=1, le=1000)] = 200
 
 
 class Migration(MigrationSettings):

@@ -42,7 +42,7 @@ class PromoHandlers:
         wait_s: float,
         ask_again_s: float = 30.0,
         misses_max: int = 10,
-        waiting_max: int = 1000,
+        waiting_max: int = 200,
     ) -> None:
         self._code_key, self._misses_max, self._waiting_max = code_key, misses_max, waiting_max
         self._wait_s, self._ask_again_s = wait_s, ask_again_s

@@ -24,7 +24,7 @@ class Settings(ServiceSettings):
 
     code_key: Annotated[SecretStr, Field(min_length=32)]
     misses_max: Annotated[int, Field(ge=1)] = 10
-    waiting_max: Annotated[int, Field(ge=1)] = 1000
+    waiting_max: Annotated[int, Field(ge=1, le=1000)] = 200
     wait_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 86_400.0
     ask_again_s: Annotated[float, Field(gt=0, le=ASK_AGAIN_S_MAX)] = 30.0
 

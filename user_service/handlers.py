@@ -38,7 +38,7 @@ class Limits:
 
     pending: int = 10_000
     join_s: float = 900.0
-    waiting: int = 1000
+    waiting: int = 200
 
 
 class AccountHandlers:

@@ -60,6 +60,9 @@ class Reserve(Coins):
     def adds(self, answer: int) -> tuple[int, ...]:
         return (-answer, 0)
 
+    def hull(self, least: int, greatest: int) -> tuple[int, int]:
+        return max(least - self.size, min(least, 0)), greatest  # It never takes what is not there.
+
 
 class Receive(Credit):
     """Room set aside for coins that are to come: captured (they have come) or released."""

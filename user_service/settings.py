@@ -13,7 +13,8 @@ from messaging.settings import MigrationSettings, ServiceSettings
 
 class Settings(ServiceSettings):
     """`pending_max`: operations that one account may have pending: open, or settled behind one that is open.
-    `waiting_max`: how many of them may be unanswered; each that waits is looked at when one before it ends.
+    `waiting_max`: how many of them may be unanswered; each is looked at when one before it ends, so that what all cost
+    grows with the square of this.
     `join_s`: seconds for which a credit that names earlier commands in `after` stands outside until they have come;
     what comes from a service says so itself.
     """
@@ -21,7 +22,7 @@ class Settings(ServiceSettings):
     model_config = SettingsConfigDict(env_prefix="USER_SERVICE_")
 
     pending_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
-    waiting_max: Annotated[int, Field(ge=1, le=1000)] = 1000
+    waiting_max: Annotated[int, Field(ge=1, le=1000)] = 200
     join_s: Annotated[float, Field(gt=0, le=DURATION_S_MAX)] = 900.0
 
 

@@ -104,11 +104,12 @@ def test_who_has_waited_for_the_accounts_use_may_wait_for_the_codes_and_says_so_
     assert service.refuse(4) == ["refused 4", "claimed 3"]
 
 
-def test_a_thousand_that_wait_are_answered_in_one_message(service: Service) -> None:
+def test_all_that_may_wait_are_answered_in_one_message(service: Service) -> None:
     service.redeem(1)
-    for number in range(2, 1001):
+    for number in range(2, 202):
         assert service.redeem(number) == [f"waiting {number}"]
-    assert service.effect(1) == ["redeemed 1", *(f"refused {number}" for number in range(2, 1001))]
+    assert service.redeem(202) == ["refused 202"]
+    assert service.effect(1) == ["redeemed 1", *(f"refused {number}" for number in range(2, 202))]
 
 
 @pytest.mark.parametrize("account", ["a", "b"])

@@ -63,8 +63,9 @@ def test_an_order_that_a_scarce_item_refused_was_withdrawn_by_its_own_message() 
 
 def test_an_order_beyond_the_limit_is_kept_as_refused() -> None:
     shop = Shop(stock=1, waiting=0)
-    assert shop.buy(A) == ["A order.failed pending_limit"]
-    claim = shop.item.find(A)
+    assert shop.buy(A) == ["A order.confirmed"]
+    assert shop.buy(B) == ["B order.failed pending_limit"]
+    claim = shop.item.find(B)
     assert claim is not None
     assert claim.reason == "pending_limit"
 

@@ -78,8 +78,9 @@ def test_a_claim_keeps_who_asked_by_which_message_and_with_which_trace() -> None
 def test_a_claim_beyond_the_limit_is_kept_as_refused() -> None:
     service = Service(waiting_max=0)
     service.put()
-    assert service.redeem(1) == ["refused 1"]
-    claim = service.entity("a").find(UUID(int=1))
+    assert service.redeem(1, "a") == ["claimed 1"]
+    assert service.redeem(2, "a") == ["refused 2"]
+    claim = service.entity("a").find(UUID(int=2))
     assert claim is not None
     assert claim.reason == "pending_limit"
 
