@@ -43,7 +43,7 @@ PARTS = (
     ),
 )
 
-DECIDES_NOTHING = ("*.x_domain__*", "*ǁ__init____*", "*ǁload__*", "*ǁsave__*", "*ǁdue__*", "*touche[ds]__*")
+DECIDES_NOTHING = ("*.x_domain__*", "*Handlersǁ__init____*", "*ǁload__*", "*ǁsave__*", "*ǁdue__*", "*touche[ds]__*")
 """Functions that start, load and keep. What they do shows on a database alone, in tests/service."""
 
 TOO_SLOW = "thousand or without_exact_sets or oversold or any_history"
