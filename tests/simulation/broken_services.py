@@ -80,7 +80,7 @@ def wait_is_promised_too_short(patch: pytest.MonkeyPatch) -> None:
 
     def broken(*of: Any) -> Any:
         for each in waits(*of):
-            yield replace(each, until=each.until - timedelta(seconds=5) if each.until else None)
+            yield each._replace(until=each.until - timedelta(seconds=5) if each.until else None)
 
     patch.setattr(answers, "waits", broken)
 
@@ -168,7 +168,7 @@ def credit_adds_one_too_many(patch: pytest.MonkeyPatch) -> None:
 def wait_is_promised_for_ever(patch: pytest.MonkeyPatch) -> None:
     """Whoever waits is not told until when, and what it waits for has no end."""
     waits = pending.waits
-    patch.setattr(answers, "waits", lambda *of: (replace(each, until=None) for each in waits(*of)))
+    patch.setattr(answers, "waits", lambda *of: (each._replace(until=None) for each in waits(*of)))
     deadline = Operation.deadline.fget  # type: ignore[attr-defined]
     patch.setattr(Operation, "deadline", property(lambda self: None if self.status == "waiting" else deadline(self)))
 

@@ -221,7 +221,12 @@ class _Noting:
         return await self._handlers.load(connection, messages, now)
 
     def handle(self, state: Any, message: Message, now: datetime) -> Sequence[Announcement]:
-        return self._handlers.handle(state, message, now)
+        try:
+            return self._handlers.handle(state, message, now)
+        except Exception:
+            # It is parked, which is not handled.
+            self._handling = [each for each in self._handling if each is not message]
+            raise
 
     async def save(self, connection: AsyncConnection, state: Any) -> None:
         await self._handlers.save(connection, state)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from contracts.base import Fact, Service
 from contracts.commands import PutItem, PutPromo
+from contracts.topology import DEAD_EXCHANGE
 from messaging.domain import Handlers, Refused
 from messaging.message import Announcement, Message, inbox_key, internal
 from messaging.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX
@@ -49,6 +50,7 @@ class MemoryNode:
         self._handlers = handlers
         self._handled: set[Key] = set()
         self._inbox: set[Key] = set()
+        self._parked: set[Key] = set()
         self._attempts: dict[Key, int] = {}
         self._outbox = Outbox()
 
@@ -76,18 +78,19 @@ class MemoryNode:
         if not due:
             return False
         announced = self._outbox.announced
-        await self._transact(due, now, reached)
+        await self._transact(due, now, reached, [])
         reached("after commit")
         return self._outbox.announced > announced
 
     async def relay(self, publish: Publish, now: datetime, reached: Reached) -> bool:
-        return self._outbox.relay(publish, now, reached)
+        return self._outbox.relay(lambda each: each.exchange == DEAD_EXCHANGE or publish(each), now, reached)
 
     async def restart(self) -> None:
         self._outbox.restart()
 
     async def forget(self) -> None:
         self._inbox.clear()
+        self._parked.clear()
         self._handled.clear()
         self._attempts.clear()
 
@@ -105,41 +108,50 @@ class MemoryNode:
     async def _handle_together(self, arrived: Sequence[_Arrived], now: datetime, reached: Reached) -> None:
         fresh: dict[Key, Message] = {}
         for each in arrived:
-            if not self._is_known(each.key):
+            # What was parked is tried again where it comes once more, and not where it is only handed out again.
+            if not self._is_known(each.key) or (each.key in self._parked and not each.redelivered):
                 fresh.setdefault(each.key, Message(each.event.id, _inbox_key(each.event), each.event.fact))
         hopeless = [each for each in fresh if self._attempts.get(each, 0) > ATTEMPTS_MAX] if self._attempts else ()
-        await self._transact([message for key, message in fresh.items() if key not in hopeless], now, reached)
-        self.parked += [(fresh[key].fact, "the service died each time") for key in hopeless]
+        parked = [(fresh[key], "the service died each time") for key in hopeless]
+        await self._transact([message for key, message in fresh.items() if key not in hopeless], now, reached, parked)
         self._inbox.update(fresh)
-        if not self._handled.isdisjoint(fresh):
-            self.twice += [message.fact for key, message in fresh.items() if key in self._handled]
-        self._handled.update(fresh)
+        self._parked -= fresh.keys()
+        if parked:
+            reasons = {message.id for message, _ in parked}
+            self._parked |= {key for key, message in fresh.items() if message.id in reasons}
+        handled = fresh.keys() - self._parked
+        self.twice += [fresh[key].fact for key in handled & self._handled]
+        self._handled |= handled
         for each in arrived:
             if each.redelivered:
                 self._attempts.pop(each.key, None)
         reached("after commit")
 
-    async def _transact(self, messages: Sequence[Message], now: datetime, reached: Reached) -> None:
-        """Decide and commit. Nothing is kept where the process dies before the commit."""
+    async def _transact(
+        self, messages: Sequence[Message], now: datetime, reached: Reached, parked: list[tuple[Message, str]]
+    ) -> None:
+        """Decide and commit. Nothing is kept where the process dies before the commit. What is refused is added to what
+        is `parked`.
+        """
         announcements: list[Announcement] = []
-        parked: list[tuple[Fact, str]] = []
         self._handlers.keeper.now = now
         state = await self._handlers.load(NO_DATABASE, messages, now) if messages else None
         for message in messages:
             try:
                 announcements += self._handlers.handle(state, message, now)
             except Refused as error:
-                parked.append((message.fact, str(error)))
+                parked.append((message, str(error)))
             except Exception as error:
-                parked.append((message.fact, repr(error)))
+                parked.append((message, repr(error)))
         reached("before commit")
         if messages:
             await self._handlers.save(NO_DATABASE, state)
-        self.parked += parked
-        if announcements:
+        self.parked += [(message.fact, reason) for message, reason in parked]
+        if announcements or parked:
             parcels = _parcels(announcements)
             self.said += [event for parcel in parcels for event in parcel.events]
-            self._outbox.keep(parcels, now)
+            dead = [Parcel(DEAD_EXCHANGE, self.name, (Event(each.id, each.fact),)) for each, _ in parked]
+            self._outbox.keep([*parcels, *dead], now)
 
 
 def _inbox_key(event: Event) -> UUID:

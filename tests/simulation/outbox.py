@@ -93,6 +93,7 @@ class Outbox:
     def _publish(self, numbers: Sequence[int]) -> tuple[list[int], list[int]]:
         self._reached("before publish")
         confirmed = [number for number in numbers if self._publish_to(self._kept[number].parcel)]
+        self._reached("after publish")
         self._reached("after confirm")
         return confirmed, [number for number in numbers if number not in confirmed]
 

@@ -76,9 +76,9 @@ class Promotion:
 class Saga:
     """One thing a client does, or a guest. `of`: the item, the code, or what the guest asks for. `size`: coins, percent
     or factor, or a quantity. `at`: seconds after the start, or after the end of the saga `follows` was heard. `after`:
-    those whose commands it names, whenever they are sent; a number below 0 is that of none. `lasts_s`: its deadline.
-    `owner`: what the warehouse says of an order, or the guest of its reservation. `meddled_with`: what the guest says of
-    one that is not its own.
+    those whose commands it names, whenever they are sent; one below 0 is none. `lasts_s`: its deadline. `owner`: what
+    the warehouse says of an order, or the guest of its reservation. `meddled_with`: what the guest says of one that is
+    not its own.
     """
 
     number: int

@@ -5,6 +5,7 @@ gives the same run, line by line.
 from __future__ import annotations
 
 from collections.abc import Collection
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -77,6 +78,19 @@ async def test_where_most_confirms_are_lost(slot: Slot, monkeypatch: pytest.Monk
         done = await compared(small(plan(seed, "liveness", ["cut", "crash"])), slot)
         assert not done.violations, f"seed {seed}: {done.violations}"
     assert swept
+
+
+@pytest.mark.timeout(600)
+async def test_where_a_guest_meddles_and_is_parked(slot: Slot) -> None:
+    """Dead letters go through the outbox, and what was parked is tried again where it comes once more."""
+    parked = 0
+    for seed in range(VIOLENT_SEEDS):
+        planned = small(plan(seed, None, ["crash", "double", "replay", "cut"]))
+        sagas = [replace(each, meddled_with="confirms" if each.kind == "buy" else None) for each in planned.sagas]
+        done = await compared(replace(planned, sagas=tuple(sagas)), slot)
+        assert not done.violations, f"seed {seed}: {done.violations}"
+        parked += len(done.left.parked) if done.left else 0
+    assert parked
 
 
 @pytest.mark.timeout(600)
