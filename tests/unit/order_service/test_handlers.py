@@ -14,8 +14,8 @@ from contracts.events import OrderWaiting
 from messaging.entity_tables import cause_of, state_of
 from messaging.message import Announcement, Message
 from order_service.handlers import Limits, OrderHandlers
-from order_service.order import AnswerOverdue, Item
-from tests.domain.test_orders_share_stock import NOW, A, B, Shop, cancel, captured, contended, expired, reserved
+from order_service.order import AnswerOverdue, Item, OrderDeadlinePassed
+from tests.domain.test_orders_share_stock import NOW, A, B, C, D, Shop, cancel, captured, contended, expired, reserved
 
 ENDS: dict[str, tuple[UUID, Sequence[Fact], tuple[str, str | None, str]]] = {
     "captured": (A, [captured(A)], ("captured", None, "coins.captured")),
@@ -59,6 +59,19 @@ def test_an_order_that_a_scarce_item_refused_was_withdrawn_by_its_own_message() 
     claim = shop.item.find(B)
     assert claim is not None
     assert (state_of(claim), claim.reason, cause_of(claim)) == ("refused", "out_of_stock", "coins.reserved")
+
+
+def test_what_a_late_order_gives_back_does_not_hold_up_those_that_were_answered_with_it() -> None:
+    shop = Shop(stock=4)
+    shop.buy(A, 2)
+    for order_id, quantity, deadline_s in ((B, 4, 10.0), (C, 1, 20.0), (D, 1, 60.0)):
+        assert shop.buy(order_id, quantity, deadline_s) == [f"{'ABCD'[order_id.int - 1]} order.waiting"]
+    shop.wait(20)
+    assert shop.say(OrderDeadlinePassed(order_id=B)) == [
+        "B order.failed deadline_passed",
+        "C order.failed deadline_passed",
+        "D order.confirmed",
+    ]
 
 
 def test_an_order_beyond_the_limit_is_kept_as_refused() -> None:
