@@ -49,8 +49,10 @@ DECIDES_NOTHING = ("*.x_domain__*", "*Handlersǁ__init____*", "*ǁload__*", "*ǁ
 TOO_SLOW = "thousand or without_exact_sets or oversold or any_history"
 """Words of the names of tests that would take longer than all others of their part."""
 
-ENDLESS_S = 20
-"""Seconds after which a test fails that does not end. The slowest of them takes a tenth of that."""
+ENDLESS_S = 30
+"""Seconds after which a test fails that does not end. The slowest takes a fiftieth of that. Mutmut's own bound on all
+tests of a mutant is far beyond, so that no mutant counts as noticed because the machine is busy.
+"""
 
 SETTINGS = """[mutmut]
 source_paths=
@@ -68,6 +70,7 @@ pytest_add_cli_args=
     not ({too_slow})
 pytest_add_cli_args_test_selection=
     {tests}
+timeout_constant=30
 timeout_multiplier=3
 use_git_change_detection=false
 """
