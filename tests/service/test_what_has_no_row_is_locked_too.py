@@ -28,7 +28,8 @@ class Slow:
 async def test_a_credit_that_finds_no_account_while_another_opens_it_loses_nothing(site: Site) -> None:
     read, go, account, first = asyncio.Event(), asyncio.Event(), str(uuid4()), uuid4()
     async with unstarted(site, "user_service") as one, unstarted(site, "user_service") as other:
-        keeper = other.domain.handlers._keeper
+        handlers: Any = other.domain.handlers
+        keeper = handlers._keeper
         load = keeper.load
         keeper.load = lambda connection, touched: load(Slow(connection, read, go), touched)
         credit = CreditAccount(credit_id=first, account_id=account, amount=100)
