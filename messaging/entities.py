@@ -122,17 +122,11 @@ class Keeper:
     ) -> Entities:
         """Read these entities, each with its pending operations and those that are named here, and lock them.
 
-        One that has no row cannot be locked; what it refused before is found all the same. What stands in memory is
-        used only if its stamp is the row's: then nobody has written since.
+        What one without a row refused before is found all the same. What stands in memory is used only if its stamp is
+        the row's: then nobody has written since.
         """
         keys = sorted({key for key, _ in touched})
-        rows = await connection.execute(self._sql.lock if lock else self._sql.read, {"keys": keys})
-        found = {row[0]: row for row in rows}
-        if lock and len(found) < len(keys):
-            # What has no row is locked by its name: whoever gives it one holds that lock, too.
-            missing = {"keys": [key for key in keys if key not in found]}
-            await connection.execute(self._sql.lock_names, missing)
-            found |= {row[0]: row for row in await connection.execute(self._sql.lock, missing)}
+        found = await self._rows(connection, keys, lock)
         entities: dict[str, Entity[int]] = {}
         for key in keys if lock else ():
             kept = self._kept.pop(key, None)
@@ -158,6 +152,17 @@ class Keeper:
         for key, operation in past:
             entities[key].past[operation.id] = operation
         return Entities(entities, set(found), {key: row.stamp for key, row in found.items()})
+
+    async def _rows(self, connection: AsyncConnection, keys: list[str], lock: bool) -> dict[str, Row[Any]]:
+        rows: Any = await connection.execute(self._sql.lock if lock else self._sql.read, {"keys": keys})
+        found = {row[0]: row for row in rows}
+        if lock and len(found) < len(keys):
+            # What has no row is locked by its name: whoever gives it one holds that lock, too.
+            missing = {"keys": [key for key in keys if key not in found]}
+            await connection.execute(self._sql.lock_names, missing)
+            rows = await connection.execute(self._sql.lock, missing)
+            found |= {row[0]: row for row in rows}
+        return found
 
     async def save(self, connection: AsyncConnection, state: Entities) -> None:
         """Keep what changed: entities, operations, and the new lines of the ledger.
