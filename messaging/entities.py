@@ -147,7 +147,7 @@ class Keeper:
                     past.append((row[0], self._operation(row)))
         for key in unread:
             at = found.get(key)
-            state, places, lines = (at[1], at.places, at.lines) if at else (0, 0, 0)
+            state, places, lines = tuple(at)[1:4] if at else (0, 0, 0)
             entities[key] = Entity(state, places, lines, pending[key])
         for key, operation in past:
             entities[key].past[operation.id] = operation
