@@ -85,6 +85,15 @@ def test_a_claim_beyond_the_limit_is_kept_as_refused() -> None:
     assert claim.reason == "pending_limit"
 
 
+def test_one_whose_wait_is_over_leaves_its_room_to_the_next() -> None:
+    service = Service(waiting_max=1)
+    service.put()
+    service.redeem(1, wait_s=60.0)
+    assert service.redeem(2, wait_s=5.0) == ["waiting 2"]
+    service.now_s = 5.0
+    assert service.redeem(3) == ["refused 2", "waiting 3"]
+
+
 def test_who_is_surely_refused_claims_nothing() -> None:
     service = service_with(uses_max=1)
     service.redeem(1, "a")
