@@ -338,6 +338,15 @@ def test_no_more_wait_than_may() -> None:
     play_table(crowded, Limits(waiting=2))
 
 
+def test_one_that_names_who_stands_outside_needs_room_and_one_that_names_who_has_joined_does_not() -> None:
+    crowded = f"""{BUY_THEN_DOUBLE}
+        2  multiply n 2 for 30 after x -> n waits at 2 for x until 32
+        2  credit   d 5 after n      -> d refused pending_limit
+        2  credit   e 5 after a      -> e credited 5
+    """
+    play_table(crowded, Limits(waiting=2))
+
+
 def test_no_balance_can_exceed_the_largest() -> None:
     play_table(LARGEST)
 
