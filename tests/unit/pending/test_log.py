@@ -123,6 +123,13 @@ def test_the_hull_holds_every_state_and_knows_when_it_is_reached() -> None:
     assert log.hull_behind(1) == Hull(0, 10, False)
 
 
+def test_a_hull_is_reached_where_its_ends_are_all_that_is_possible() -> None:
+    log: Log[int] = Log(10)
+    log.put(Operation("a", Reserve(6), place=1, status="reserved", answer=6))
+    log.put(Operation("b", Multiply(2), place=2, status="waiting"))
+    assert log.hull_behind(1) == Hull(8, 20, True)
+
+
 @pytest.mark.parametrize("kind", [Halve(), OddOnly()], ids=str)
 def test_behind_a_kind_without_claim_there_is_no_hull(kind: Kind[int]) -> None:
     log: Log[int] = Log(10)
