@@ -28,7 +28,7 @@ PURGES_OF_EACH = 3
 SETTINGS: dict[Service, dict[str, Any]] = {
     "user_service": {"join_s": 2.0},
     "order_service": {"ask_again_s": 0.5},
-    "promo_service": {"ask_again_s": 0.5},
+    "promo_service": {"ask_again_s": 0.5, "wait_s": 20.0},
     "gift_service": {"ask_again_s": 0.5},
 }
 
