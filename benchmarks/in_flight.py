@@ -14,7 +14,7 @@ from uuid import uuid4
 import typer
 
 from benchmarks.cpu import cpu_seconds
-from benchmarks.speed import _completed, system
+from benchmarks.speed import completed, system
 from client.client import Client
 from client.tap import Seen, tap
 from contracts.commands import CreditAccount, OpenAccount, PlaceOrder
@@ -72,7 +72,7 @@ async def _orders(
     for _ in range(count // batch):
         orders = [PlaceOrder(order_id=uuid4(), account_id=account, item="sword") for _ in range(batch)]
         await client.place_orders(orders)
-        await _completed(seen, {each.order_id for each in orders})
+        await completed(seen, {each.order_id for each in orders})
     return (cpu_seconds([pid]) - before) / count
 
 

@@ -87,7 +87,7 @@ async def _busy(
         for k in range(0, batches * batch, batch)
     ]
     began = {order.order_id: 0.0 for group in orders for order in group}
-    watching = asyncio.create_task(_completed(seen, set(began)))
+    watching = asyncio.create_task(completed(seen, set(began)))
     cpu, own, start = cpu_seconds(pids), time.process_time(), time.monotonic()
     for group in orders:
         await client.place_orders(group)
@@ -108,7 +108,7 @@ async def _calm(
     loop = asyncio.get_running_loop()
     ids = [uuid4() for _ in range(int(rate * duration_s))]
     began: dict[UUID, float] = {}
-    watching = asyncio.create_task(_completed(seen, set(ids)))
+    watching = asyncio.create_task(completed(seen, set(ids)))
     cpu, own, start = cpu_seconds(pids), time.process_time(), loop.time()
     sending = []
     for number, order_id in enumerate(ids):
@@ -124,7 +124,7 @@ async def _calm(
     return Figures(len(ids), took, cpu_seconds(pids) - cpu, time.process_time() - own, latencies)
 
 
-async def _completed(seen: asyncio.Queue[Seen | None], wanted: set[UUID]) -> dict[UUID, float]:
+async def completed(seen: asyncio.Queue[Seen | None], wanted: set[UUID]) -> dict[UUID, float]:
     """When each of these orders was completed, as seen at the broker."""
     ended: dict[UUID, float] = {}
     while len(ended) < len(wanted):

@@ -67,8 +67,8 @@ class Fact(Contract):
 
     The class says where it travels: `type` is the CloudEvents type and the routing key, `exchange` the exchange
     of its only publisher, `consumers` the services that take it, and `audience` who may send it, for commands.
-    `terminal`: no service takes it, since it ends a saga or informs whoever watches, so that it may be announced to
-    nobody. The saga it belongs to is the field that `saga_field` names;
+    `terminal`: no service takes it: it ends a saga or informs people who watch, and may reach nobody. The saga it
+    belongs to is the field that `saga_field` names;
     `identity_fields` tell apart facts of one type in one saga. `secret_fields` are repeated nowhere: not in traces, and
     not in the reason why a message cannot be read.
     """

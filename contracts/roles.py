@@ -1,5 +1,5 @@
-"""What an event can ask of an account, whoever announces it. The user service acts on these roles alone, so that a new
-service takes part by events of its own that have them (docs/guides/add-a-service.md).
+"""The roles of events: what an event asks of an account. The user service acts on roles alone, so a new service takes
+part by giving its own events these roles (docs/guides/add-a-service.md).
 
 The saga that an event belongs to is the operation's id. Answers carry `asked_by`, the exchange by which the role came.
 """

@@ -37,7 +37,7 @@ class Participant:
 
 
 RESERVATION = ("coins.reserved", "coins.refused", "coins.captured", "coins.released", "coins.expired")
-"""The answers to whoever asks for reservations."""
+"""The answers that a service needs which reserves coins."""
 
 PARTICIPANTS = (
     Participant("user_service", "user"),

@@ -77,7 +77,7 @@ def facts() -> tuple[type[Fact], ...]:
 FACTS: dict[str, type[Fact]] = {fact.type: fact for fact in facts()}
 
 TERMINAL: frozenset[str] = frozenset(fact.type for fact in FACTS.values() if fact.terminal)
-"""Events that no service takes: they end a saga, or inform whoever watches. They may be announced to nobody."""
+"""Events that no service takes: they end a saga, or inform people who watch. They may reach nobody."""
 
 QUERIES: dict[str, type[Query]] = {
     query.type: query for query in _declared(Query, queries) if query.type not in queries.EVERY_SERVICE_QUERIES

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from itertools import islice
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,6 +20,12 @@ from messaging.entity_tables import state_of
 def pending(entity: Entity[int]) -> tuple[PendingView, ...]:
     """The first pending operations, in their order."""
     return tuple(_view(each) for each in islice(waits(entity, WAITS_FOR_MAX), PENDING_SHOWN_MAX))
+
+
+def wait_of(entity: Entity[int], operation_id: UUID) -> dict[str, Any]:
+    """What an event tells of an operation that waits: its position, what it waits for, and when it is answered."""
+    found = next(each for each in waits(entity, WAITS_FOR_MAX) if each.operation.id == operation_id)
+    return {"position": found.position, "waits_for": found.ahead, "deadline": found.until}
 
 
 def _view(wait: Wait[int]) -> PendingView:

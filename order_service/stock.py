@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import TypeAlias, assert_never, cast
 from uuid import UUID
 
-from contracts.base import WAITS_FOR_MAX, Fact
+from contracts.base import Fact
 from contracts.commands import PutItem
 from contracts.events import OrderPlaced, OrderWaiting
-from holdfast.pending import Entity, Operation, Outcome, waits
+from holdfast.pending import Entity, Operation, Outcome
 from messaging.entities import Entities, may_wait
 from messaging.entity_tables import Note, state_of
+from messaging.pending_views import wait_of
 from order_service import kinds
 from order_service.order import GiveBack, GoodsRefused, GoodsTaken, Item, Order, Sell, Take, Wish
 
@@ -89,15 +90,8 @@ def waiting(stock: Entities, order: Order) -> OrderWaiting | None:
     entity = stock.at[order.item]
     if not _waits(entity, order):
         return None
-    found = next(each for each in waits(entity, WAITS_FOR_MAX) if each.operation.id == order.id)
-    return OrderWaiting(
-        order_id=order.id,
-        account_id=order.account_id,
-        item=order.item,
-        position=found.position,
-        waits_for=cast(tuple[UUID, ...], found.ahead),
-        deadline=found.until,
-    )
+    of = {"order_id": order.id, "account_id": order.account_id, "item": order.item}
+    return OrderWaiting.model_validate({**of, **wait_of(entity, order.id)})
 
 
 def _waits(entity: Entity[int], order: Order) -> bool:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, assert_never
 
-from contracts.base import WAITS_FOR_MAX
 from contracts.commands import RedeemPromo
-from holdfast.pending import Operation, Outcome, Refused, waits
+from holdfast.pending import Operation, Outcome, Refused
 from messaging.entities import Entities, may_wait
 from messaging.entity_tables import Note
+from messaging.pending_views import wait_of
 from promo_service.kinds import Claim
 from promo_service.redemption import Redemption
 from promo_service.uses import (
@@ -78,8 +78,7 @@ class Claims:
         of: Any = {"redemption_id": claim.id, "use": use_of(key)}
         told: Any = claim
         if claim.status == "waiting":
-            wait: Any = next(each for each in waits(self.uses.at[key], WAITS_FOR_MAX) if each.operation.id == claim.id)
-            return UseAwaited(**of, position=wait.position, waits_for=wait.ahead, deadline=wait.until)
+            return UseAwaited(**of, **wait_of(self.uses.at[key], told.id))
         if claim.status == "reserved":
             return UseTaken(**of)
         return UseRefused(**of, reason=told.reason) if claim.end is None else None

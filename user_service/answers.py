@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.base import WAITS_FOR_MAX, Fact
+from contracts.base import Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsExpired,
@@ -17,8 +17,9 @@ from contracts.events import (
     TookEffect,
 )
 from contracts.topology import FACTS
-from holdfast.pending import Entity, Operation, waits
+from holdfast.pending import Entity, Operation
 from messaging.entity_tables import state_of
+from messaging.pending_views import wait_of
 
 TOOK_EFFECT: Mapping[str, type[TookEffect]] = {
     name: fact for name, fact in FACTS.items() if issubclass(fact, TookEffect)
@@ -35,9 +36,9 @@ def answer(account_id: str, account: Entity[int], operation: Operation[int]) -> 
     told: Any = operation
     match state_of(operation):
         case "outside" | "waiting":
-            return OperationWaiting(**of, kind=kind.name, **_waits(account, operation))
+            return OperationWaiting(**of, kind=kind.name, **wait_of(account, told.id))
         case "accepted":
-            return OperationAccepted(**of, kind=kind.name, **_waits(account, operation))
+            return OperationAccepted(**of, kind=kind.name, **wait_of(account, told.id))
         case "reserved":
             return CoinsReserved(**of, amount=kind.size, deadline=told.settle_by)
         case "captured":
@@ -52,8 +53,3 @@ def answer(account_id: str, account: Entity[int], operation: Operation[int]) -> 
             event = TOOK_EFFECT[f"coins.{kind.done}"]
             figures = {"kind": kind.name, event.size_field: kind.size, event.answer_field: told.answer}
             return event.model_validate({**of, **figures})
-
-
-def _waits(account: Entity[int], operation: Operation[int]) -> dict[str, Any]:
-    found = next(each for each in waits(account, WAITS_FOR_MAX) if each.operation.id == operation.id)
-    return {"position": found.position, "waits_for": found.ahead, "deadline": found.until}
