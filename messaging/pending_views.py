@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import text
@@ -13,8 +13,38 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import WAITS_FOR_MAX
 from contracts.queries import PENDING_SHOWN_MAX, PendingView
-from holdfast.pending import Entity, Wait, waits
+from holdfast.pending import Entity, Operation
 from messaging.entity_tables import state_of
+
+
+class Wait(NamedTuple):
+    """What a pending operation waits for. `position`: how many of the log stand before it. `ahead`: the ids of the
+    first open ones of them, or, while it stands outside, of those that have not joined. `until`: when it is answered at
+    the latest; None if it is, or if that is for the owners of those ahead to say.
+    """
+
+    operation: Operation[int]
+    position: int
+    ahead: tuple[Any, ...]
+    until: datetime | None
+
+
+def waits(entity: Entity[int], ahead_max: int) -> Iterator[Wait]:
+    """Each pending operation, in order, in one pass; at most `ahead_max` ids are told for each."""
+    ahead: list[Any] = []
+    latest: datetime | None = datetime.min.replace(tzinfo=UTC)
+    position = 0
+    for each in entity:
+        if each.status == "outside":
+            yield Wait(each, position, each.after[:ahead_max], each.join_by)
+            continue
+        until = min((at for at in (latest, each.answer_by) if at and each.status == "waiting"), default=None)
+        yield Wait(each, position, tuple(ahead[:ahead_max]), until)
+        position += 1
+        if each.is_open:
+            ahead.append(each.id)
+            ended = each.settle_by or until
+            latest = latest and ended and max(latest, ended)
 
 
 def pending(entity: Entity[int]) -> tuple[PendingView, ...]:
@@ -28,21 +58,19 @@ def wait_of(entity: Entity[int], operation_id: UUID) -> dict[str, Any]:
     return {"position": found.position, "waits_for": found.ahead, "deadline": found.until}
 
 
-def _view(wait: Wait[int]) -> PendingView:
+def _view(wait: Wait) -> PendingView:
     operation = wait.operation
     operation_id: Any = operation.id
     kind: Any = operation.kind
     is_unanswered = operation.status in ("outside", "waiting")
-    waits_for: Any = wait.ahead
-    until: datetime | None = wait.until
     return PendingView(
         operation_id=operation_id,
         kind=kind.name,
         state=state_of(operation),
         size=kind.size,
         deadline=operation.deadline,
-        waits_for=waits_for if is_unanswered else (),
-        waits_until=until if is_unanswered else None,
+        waits_for=wait.ahead if is_unanswered else (),
+        waits_until=wait.until if is_unanswered else None,
     )
 
 

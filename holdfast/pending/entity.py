@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import heappop, heappush
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic
 
 from holdfast.pending.log import Line, Log, exact_sets, walk
 from holdfast.pending.operation import Operation, State
@@ -193,33 +193,3 @@ class Entity(Generic[State]):
             heappush(self._deadlines, (deadline, changed.place, changed.id))
             if len(self._deadlines) > 2 * len(self) + 64:
                 self._deadlines = sorted((each.deadline, each.place, each.id) for each in self if each.deadline)
-
-
-class Wait(NamedTuple, Generic[State]):
-    """What a pending operation waits for. `position`: how many of the log stand before it. `ahead`: the first open ones
-    of them, or, while it stands outside, those that have not joined. `until`: when it is answered at the latest; None
-    if it is, or if that is for the owners of those ahead to say.
-    """
-
-    operation: Operation[State]
-    position: int
-    ahead: tuple[Hashable, ...]
-    until: datetime | None
-
-
-def waits(entity: Entity[State], ahead_max: int) -> Iterator[Wait[State]]:
-    """Each pending operation, in order, in one pass; at most `ahead_max` ids are told for each."""
-    ahead: list[Hashable] = []
-    latest: datetime | None = datetime.min.replace(tzinfo=UTC)
-    position = 0
-    for each in entity:
-        if each.status == "outside":
-            yield Wait(each, position, each.after[:ahead_max], each.join_by)
-            continue
-        until = min((at for at in (latest, each.answer_by) if at and each.status == "waiting"), default=None)
-        yield Wait(each, position, tuple(ahead[:ahead_max]), until)
-        position += 1
-        if each.is_open:
-            ahead.append(each.id)
-            ended = each.settle_by or until
-            latest = latest and ended and max(latest, ended)
