@@ -97,7 +97,7 @@ class Entities:
         return replace(known.note, cause=cause) if known else Note(cause=cause)
 
     def _record(self, key: str, outcome: Outcome[int]) -> Outcome[int]:
-        for operation in (*outcome.changed, *outcome.named, *(line.operation for line in outcome.folded)):
+        for operation in (*outcome.changed, *(line.operation for line in outcome.folded)):
             self.changed[key, cast(UUID, operation.id)] = operation
         self.lines += [(key, line) for line in outcome.folded]
         return outcome

@@ -18,12 +18,11 @@ OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reser
 
 @dataclass(slots=True)
 class Outcome(Generic[State]):
-    """What a transition did, in order. `changed`: each operation that begins to wait, is accepted, answered or settled,
-    as it was then. `named`: those still outside, for fewer than before. `folded`: those that left the log.
+    """What a transition did, in order. `changed`: each operation that stands outside, for fewer than before, begins to
+    wait, is accepted, answered or settled, as it was then. `folded`: those that left the log.
     """
 
     changed: list[Operation[State]] = field(default_factory=list)
-    named: list[Operation[State]] = field(default_factory=list)
     folded: list[Line[State]] = field(default_factory=list)
 
 
@@ -161,8 +160,6 @@ class Entity(Generic[State]):
             self._walk(len(self._log.runs) - 1, outcome)
             if self.find(joined.id) is joined:  # Else it has been answered or accepted, and told.
                 self._tell(joined, outcome)
-        # Not those that joined or ended since, in the same transition.
-        outcome.named = [each for each in outcome.named if self._outside.get(each.id) is each]
 
     def _missing(self, outside: Operation[State]) -> tuple[Hashable, ...]:
         return tuple(each for each in outside.after if not (each in self._log.operations or each in self.past))
@@ -186,8 +183,9 @@ class Entity(Generic[State]):
             for each in self._naming.pop(changed.id, ()):
                 after = tuple(name for name in self._outside[each].after if name != changed.id)
                 self._outside[each] = outside = replace(self._outside[each], after=after)
-                outcome.named.append(outside)
-                if not after:
+                if after:
+                    outcome.changed.append(outside)
+                else:
                     heappush(self._ready, (outside.place, outside))
         if deadline := changed.deadline:
             heappush(self._deadlines, (deadline, changed.place, changed.id))

@@ -282,7 +282,6 @@ def deadlines_have_their_effect_in_the_order_of_arrival(patch: pytest.MonkeyPatc
             later: Outcome[Any] = pass_time(self, now)
             outcome.changed += later.changed
             outcome.folded += later.folded
-            outcome.named += later.named
             return outcome
 
         return by_arrival

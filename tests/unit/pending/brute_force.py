@@ -111,7 +111,6 @@ class Tried:
                 self.joined.setdefault(operation.id, len(self.joined))
             self._try_end(previous, operation)
             self.told[operation.id] = operation
-        self.told |= {each.id: each for each in outcome.named}
         for line in outcome.folded:
             self._try_line(line)
         pending = list(self.entity)

@@ -275,22 +275,25 @@ def test_naming_what_has_joined_or_is_past_is_no_wait() -> None:
 def test_what_is_still_missing_is_told() -> None:
     entity = entity_with(5, behind("new", "a", "b"))
     outcome = entity.arrive(reserve("b", 1), T0)
-    assert [(each.id, each.after) for each in outcome.named] == [("new", ("a",))]
+    assert [(each.id, each.after) for each in outcome.changed] == [("b", ()), ("new", ("a",))]
 
 
-def test_one_that_joins_in_the_same_transition_is_not_told_to_be_missing_any() -> None:
+def test_one_that_joins_in_the_same_transition_is_told_to_miss_fewer_before_it_joins() -> None:
     # `first` joins behind `new`; `second` names both, and misses one for a moment.
     entity = entity_with(5, behind("second", "new", "first"), behind("first", "new"))
     outcome = entity.arrive(reserve("new", 1), T0)
-    assert outcome.named == []
-    assert [each.id for each in outcome.changed] == ["new", "first", "second"]
+    assert [(each.id, each.after) for each in outcome.changed] == [
+        ("new", ()),
+        ("second", ("first",)),
+        ("first", ()),
+        ("second", ()),
+    ]
 
 
-def test_one_that_time_makes_miss_fewer_and_that_joins_is_not_told_to_miss_any() -> None:
+def test_one_that_time_makes_miss_fewer_is_told_so_before_it_joins() -> None:
     entity = entity_with(5, behind("late", "no one", join_by=10), behind("second", "late", "new"))
     outcome = entity.arrive(reserve("new", 1), at(10))
-    assert outcome.named == []
-    assert [each.id for each in outcome.changed] == ["late", "new", "second"]
+    assert [each.id for each in outcome.changed] == ["late", "second", "new", "second"]
 
 
 def test_those_that_can_join_do_so_in_the_order_of_arrival() -> None:

@@ -224,6 +224,17 @@ def test_a_credit_that_names_earlier_ones_stands_outside_as_long_as_the_service_
     play_table("0 open -> opened\n1 credit c 5 after x -> c waits at 0 for x until 31", Limits(join_s=30.0))
 
 
+def test_that_one_outside_waits_for_fewer_is_not_announced() -> None:
+    play_table(
+        """
+        0 open                      -> opened
+        1 credit c 5 after x,y       -> c waits at 0 for x,y until 61
+        2 credit x 1                -> x credited 1
+        3 credit y 1                -> y credited 1; c credited 5
+        """
+    )
+
+
 def test_what_waits_is_told_in_time_linear_to_what_is_ahead_and_no_longer_than_it_may_be() -> None:
     state = opened(*(f"1 reserve r{number} 1 for 60" for number in range(30)))
     (told,) = play(state, parse("2 multiply m 2 for 30"))
