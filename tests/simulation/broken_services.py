@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 import pytest
 
 import user_service.handlers as users
-from contracts.base import Fact
+from contracts.base import Fact, Service
 from contracts.commands import CancelOrder, CreditAccount, FulfilmentAccepted, PlaceOrder, PutItem, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -23,20 +23,19 @@ from contracts.events import (
     OperationEvent,
     OrderFailed,
 )
+from contracts.topology import PUBLISHER_EXCHANGES, facts_for
 from holdfast.pending import Entity, Operation
 from messaging import pending_views
 from messaging.entities import Entities
 from messaging.message import Announcement, Message
-from order_service import handlers as order_handlers
 from order_service import order as orders
 from order_service import stock
 from order_service.handlers import OrderHandlers
-from promo_service import handlers as promo_handlers
 from promo_service import promo as promos
 from promo_service import uses
 from promo_service.claims import Claims
 from promo_service.uses import Take, UseAwaited, UseFact
-from tests.simulation import guest
+from tests.simulation import guest, world
 from user_service import answers
 from user_service.kinds import KINDS
 
@@ -177,23 +176,20 @@ def wait_is_promised_for_ever(patch: pytest.MonkeyPatch) -> None:
 
 
 def strangers_answer_is_acted_on_by_orders(patch: pytest.MonkeyPatch) -> None:
-    """The order service takes every answer for one to itself."""
-    right = order_handlers._order_id
-
-    def broken(fact: Fact) -> UUID | None:
-        return fact.operation_id if isinstance(fact, OperationEvent) else right(fact)
-
-    patch.setattr(order_handlers, "_order_id", broken)
+    """The order service gets the answers to others, too."""
+    _misrouted(patch, "order_service")
 
 
 def strangers_answer_is_acted_on_by_promos(patch: pytest.MonkeyPatch) -> None:
-    """The promo service takes every answer for one to itself."""
-    right = promo_handlers._redemption_id
+    """The promo service gets the answers to others, too."""
+    _misrouted(patch, "promo_service")
 
-    def broken(fact: Fact) -> UUID | None:
-        return fact.operation_id if isinstance(fact, OperationEvent) else right(fact)
 
-    patch.setattr(promo_handlers, "_redemption_id", broken)
+def _misrouted(patch: pytest.MonkeyPatch, service: Service) -> None:
+    for fact in (each for each in facts_for(service).values() if issubclass(each, OperationEvent)):
+        for asked_by in (guest.EXCHANGE, *PUBLISHER_EXCHANGES):
+            key = fact.exchange, f"{fact.type}.{asked_by}"
+            patch.setitem(world.ROUTES, key, sorted({*world.ROUTES.get(key, ()), service}))
 
 
 def cancel_after_the_pivot(patch: pytest.MonkeyPatch) -> None:

@@ -108,13 +108,18 @@ async def test_a_gift_to_oneself_is_refused_at_the_edge(probe: Probe) -> None:
 
 
 class Holds:
-    """A hook that keeps the service from handling its n-th batch until it is let go on."""
+    """A hook that keeps the service from handling the n-th batch from now on, until it is let go on."""
 
-    def __init__(self, batch: int) -> None:
-        self._left, self.go_on = batch, asyncio.Event()
+    def __init__(self) -> None:
+        self._left, self.go_on = 0, asyncio.Event()
+
+    async def begin(self, probe: Probe, batch: int) -> None:
+        """Count from here, when what earlier tests left in the queue is handled."""
+        await fence(probe)
+        self._left = batch
 
     async def __call__(self, checkpoint: Checkpoint) -> None:
-        if checkpoint == "batch taken":
+        if checkpoint == "batch taken" and self._left:
             self._left -= 1
             if not self._left:
                 await self.go_on.wait()
@@ -127,10 +132,11 @@ async def test_a_doubling_waits_behind_a_gift_in_flight(
     site: Site, probe: Probe, deadline_s: float | None, ending: str, then: list[int]
 ) -> None:
     """Held when both accounts have agreed: the gift's command, the giver's answer, the receiver's."""
-    giver, receiver, holds = await account(probe, 50), await account(probe, 10), Holds(3)
+    giver, receiver, holds = await account(probe, 50), await account(probe, 10), Holds()
     sent = gift(giver, receiver, deadline_s=deadline_s)
     doublings = doubled(giver, uuid4()), doubled(receiver, uuid4())
     async with running(site, GIFT, holds):
+        await holds.begin(probe, 3)
         try:
             await probe.send(sent)
             await probe.hear(CoinsReserved, room_id(sent.gift_id))
@@ -149,10 +155,11 @@ async def test_a_doubling_waits_behind_a_gift_in_flight(
 
 
 async def test_a_gift_is_cancelled_until_it_is_sent(site: Site, probe: Probe) -> None:
-    giver, receiver, holds = await account(probe, 50), await account(probe), Holds(2)
+    giver, receiver, holds = await account(probe, 50), await account(probe), Holds()
     sent = gift(giver, receiver)
     cancel = CancelGift(gift_id=sent.gift_id, account_id=giver)
     async with running(site, GIFT, holds):
+        await holds.begin(probe, 2)
         try:
             await probe.send(sent)
             await probe.hear(CoinsReserved, sent.gift_id)
@@ -265,10 +272,11 @@ async def test_a_room_that_was_lost_after_the_pivot_loses_no_coins(
     site: Site, probe: Probe, receiver_is_full: bool, giver_is_full: bool, ending: str
 ) -> None:
     """Held when the giver's coins are captured: the gift's command, two agreements, the capture."""
-    giver, receiver, holds = await account(probe, 50), await account(probe, 10), Holds(4)
+    giver, receiver, holds = await account(probe, 50), await account(probe, 10), Holds()
     sent = gift(giver, receiver)
     room = {"gift_id": sent.gift_id, "room_id": room_id(sent.gift_id), "account_id": receiver}
     async with running(site, GIFT, holds, ask_again_s=0.05):
+        await holds.begin(probe, 4)
         try:
             await probe.send(sent)
             await probe.hear(CoinsCaptured, sent.gift_id)
