@@ -25,6 +25,7 @@ from client.client import Client
 from client.tap import Seen, tap
 from contracts.commands import CreditAccount, OpenAccount, PlaceOrder
 from contracts.events import OrderCompleted, OrderFailed
+from contracts.services import SERVICES
 from local.account import temporary_folder
 from local.parts import Parts
 from local.processes import Process
@@ -161,7 +162,7 @@ def main(
 ) -> None:
     """Measure a busy and a calm system."""
     os.environ.update(
-        {f"{service}_LOG_LEVEL": "warning" for service in ("USER_SERVICE", "ORDER_SERVICE", "PROMO_SERVICE")}
+        {f"{service.upper()}_LOG_LEVEL": "warning" for service in SERVICES}
     )
     with system() as (stack, pids):
         asyncio.run(measure(stack, pids, batches, batch, rate, duration_s))

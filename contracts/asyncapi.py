@@ -13,10 +13,12 @@ from typing import Any
 from contracts import __version__
 from contracts.base import Fact, Service
 from contracts.envelope import BATCH, SINGLE, Envelope
+from contracts.events import OperationEvent
 from contracts.queries import EVERY_SERVICE_QUERIES, Query
 from contracts.topology import (
     EXCHANGE_OF,
     FACTS,
+    PUBLISHER_EXCHANGES,
     QUERIES,
     QUERIES_EXCHANGE,
     REPLIES_EXCHANGE,
@@ -37,7 +39,8 @@ def document(service: Service | None = None) -> dict[str, Any]:
         "info": {
             "title": f"holdfast {service}" if service else "holdfast",
             "version": __version__,
-            "description": "CloudEvents 1.0 over RabbitMQ. The routing key is the event's type. "
+            "description": "CloudEvents 1.0 over RabbitMQ. The routing key is the event's type, "
+            "and in an answer about an operation ends with the exchange of whoever asked. "
             f"A message holds one event ({SINGLE}) or several of one type ({BATCH}).",
             "license": {"name": "Apache-2.0"},
         },
@@ -123,9 +126,14 @@ def _bindings(exchange: str) -> dict[str, Any]:
     return {"amqp": {"is": "routingKey", "exchange": declared, "bindingVersion": "0.3.0"}}
 
 
+_ASKED_BY = {"description": "The exchange of the service that asked, or `commands`.", "enum": list(PUBLISHER_EXCHANGES)}
+
+
 def _fact_channel(fact: type[Fact]) -> dict[str, Any]:
+    answers = issubclass(fact, OperationEvent)
     return {
-        "address": fact.type,
+        "address": f"{fact.type}.{{asked_by}}" if answers else fact.type,
+        **({"parameters": {"asked_by": _ASKED_BY}} if answers else {}),
         "description": _text(fact),
         "x-exchange": fact.exchange,
         "x-queues": [inbox_queue(service) for service in fact.consumers],

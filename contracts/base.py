@@ -65,8 +65,9 @@ class Contract(BaseModel):
 class Fact(Contract):
     """A command or an event.
 
-    The class says where it travels: `type` is the CloudEvents type and the routing key, `exchange` the exchange
-    of its only publisher, `consumers` the services that take it, and `audience` who may send it, for commands.
+    The class says where it travels: `type` is the CloudEvents type and the routing key, which an answer to one service
+    ends with that service's exchange; `exchange` the exchange of its only publisher, `consumers` the services that take
+    it, and `audience` who may send it, for commands.
     `terminal`: no service takes it: it ends a saga or informs people who watch, and may reach nobody. The saga it
     belongs to is the field that `saga_field` names;
     `identity_fields` tell apart facts of one type in one saga. `secret_fields` are repeated nowhere: not in traces, and
@@ -87,6 +88,16 @@ class Fact(Contract):
     def saga(self) -> str:
         """The id that all messages of one saga share: that of the order, redemption or credit."""
         return str(getattr(self, self.saga_field))
+
+    @property
+    def routing_key(self) -> str:
+        """By which it is published."""
+        return self.type
+
+    @classmethod
+    def bound_by(cls, service: Service) -> str:
+        """The routing key of those that this service takes."""
+        return cls.type
 
     @property
     def subject(self) -> str:

@@ -23,14 +23,14 @@ from contracts.base import (
     Service,
 )
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation, PromoEffect
-from contracts.services import takers
+from contracts.services import participant, takers
 
 AskedBy = Annotated[str, Field(max_length=64, description="The exchange by which the operation came.")]
 OperationKind = Annotated[str, Field(max_length=32, description="The kind of the operation.")]
 
 
 class OperationEvent(Fact):
-    """Says something of an operation on an account. `asked_by`: whose it is; nobody else has to act on it."""
+    """Says something of an operation on an account. `asked_by`: whose it is; it reaches that service alone."""
 
     exchange: ClassVar[Exchange] = "user"
     saga_field: ClassVar[str] = "operation_id"
@@ -38,6 +38,14 @@ class OperationEvent(Fact):
     account_id: AccountId
     operation_id: UUID
     asked_by: AskedBy
+
+    @property
+    def routing_key(self) -> str:
+        return f"{self.type}.{self.asked_by}"
+
+    @classmethod
+    def bound_by(cls, service: Service) -> str:
+        return f"{cls.type}.{participant(service).exchange}"
 
 
 class AccountOpened(Fact):

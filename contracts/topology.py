@@ -76,9 +76,6 @@ def facts() -> tuple[type[Fact], ...]:
 
 FACTS: dict[str, type[Fact]] = {fact.type: fact for fact in facts()}
 
-TERMINAL: frozenset[str] = frozenset(fact.type for fact in FACTS.values() if fact.terminal)
-"""Events that no service takes: they end a saga, or inform people who watch. They may reach nobody."""
-
 QUERIES: dict[str, type[Query]] = {
     query.type: query for query in _declared(Query, queries) if query.type not in queries.EVERY_SERVICE_QUERIES
 }
@@ -102,7 +99,9 @@ class Binding:
 def bindings() -> tuple[Binding, ...]:
     """Every binding of the system, except those of reply queues."""
     found = [
-        Binding(fact.exchange, inbox_queue(service), fact.type) for fact in FACTS.values() for service in fact.consumers
+        Binding(fact.exchange, inbox_queue(service), fact.bound_by(service))
+        for fact in FACTS.values()
+        for service in fact.consumers
     ]
     for service in SERVICES:
         found.append(Binding(DEAD_EXCHANGE, dead_queue(service), service))
@@ -114,3 +113,7 @@ def bindings() -> tuple[Binding, ...]:
     found.append(Binding(UNROUTED_EXCHANGE, UNROUTED_QUEUE, "#"))
     found += [Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type) for query in QUERIES.values()]
     return tuple(dict.fromkeys(found))
+
+
+TAKEN: frozenset[tuple[str, str]] = frozenset((each.exchange, each.routing_key) for each in bindings())
+"""Exchanges and routing keys that a queue is bound by. What is published by another may reach nobody."""

@@ -93,17 +93,24 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
         fact = facts.get(envelope.type)
         if fact is None:
             raise Malformed(f"type: {envelope.type!r} is not taken here; known types: {', '.join(sorted(facts))}")
-        if (origin.exchange, origin.routing_key) != (fact.exchange, fact.type):
-            raise Malformed(
-                f"type: {envelope.type!r} came by exchange {origin.exchange!r}, routing key {origin.routing_key!r}; "
-                f"publish it to exchange {fact.exchange!r} with routing key {fact.type!r}"
-            )
+        if origin.exchange != fact.exchange:
+            raise _misrouted(origin, fact, fact.type)
+        found = fact.read(envelope.data)
+        if origin.routing_key != found.routing_key:
+            raise _misrouted(origin, fact, found.routing_key)
         key = inbox_key(origin.exchange, envelope.id)
-        return Message(envelope.id, key, fact.read(envelope.data), envelope.traceparent, envelope)
+        return Message(envelope.id, key, found, envelope.traceparent, envelope)
     except Malformed as error:
         body = to_json(content)
         content_id = envelope.id if envelope else _id_of(body)
         return Unreadable(str(error), SINGLE, body, content_id, unreadable_key(origin.exchange, content_id))
+
+
+def _misrouted(origin: Origin, fact: type[Fact], routing_key: str) -> Malformed:
+    return Malformed(
+        f"type: {fact.type!r} came by exchange {origin.exchange!r}, routing key {origin.routing_key!r}; "
+        f"publish it to exchange {fact.exchange!r} with routing key {routing_key!r}"
+    )
 
 
 def inbox_key(exchange: str, message_id: UUID) -> UUID:
@@ -129,8 +136,10 @@ def _id_of(body: bytes) -> UUID:
 def announce(
     announcements: Sequence[tuple[Announcement, Message]], source: str, now: datetime
 ) -> dict[str, list[Envelope]]:
-    """The envelopes of what was announced, by type, in the order of announcement; what is said twice is sent once."""
-    by_type: dict[str, list[Envelope]] = {}
+    """The envelopes of what was announced, by routing key, in the order of announcement; what is said twice is sent
+    once.
+    """
+    found: dict[str, list[Envelope]] = {}
     said: set[UUID] = set()
     for announcement, message in announcements:
         fact, message_id = announcement.fact, announcement.id
@@ -149,8 +158,8 @@ def announce(
             traceparent=announcement.trace or message.trace,
             data=fact.model_dump(mode="json", exclude_none=True),
         )
-        by_type.setdefault(fact.type, []).append(envelope)
-    return by_type
+        found.setdefault(fact.routing_key, []).append(envelope)
+    return found
 
 
 def internal(fact: Fact) -> Message:

@@ -10,9 +10,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
 from contracts.envelope import pack
-from contracts.topology import DEAD_EXCHANGE
+from contracts.topology import DEAD_EXCHANGE, TAKEN
 from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
 from messaging.tables import DeliveryTables
 
@@ -42,14 +41,13 @@ class Outgoing:
 
 
 def outgoing(announcements: Sequence[tuple[Announcement, Message]], source: str, now: datetime) -> list[Outgoing]:
-    """The messages that carry what one transaction announced: one for each type of event."""
-    types: dict[str, type[Fact]] = {each.fact.type: type(each.fact) for each, _ in announcements}
+    """The messages that carry what one transaction announced: one for each routing key."""
+    exchanges = {each.fact.routing_key: each.fact.exchange for each, _ in announcements}
     messages: list[Outgoing] = []
-    for name, envelopes in announce(announcements, source, now).items():
-        fact = types[name]
-        headers = {} if fact.consumers else {"terminal": "true"}
+    for key, envelopes in announce(announcements, source, now).items():
+        headers = {} if (exchanges[key], key) in TAKEN else {"terminal": "true"}
         messages += [
-            Outgoing(uuid4(), fact.exchange, fact.type, content_type, body, headers)
+            Outgoing(uuid4(), exchanges[key], key, content_type, body, headers)
             for content_type, body in pack(envelopes, BYTES_PER_MESSAGE)
         ]
     return messages

@@ -209,7 +209,6 @@ class Relay:
                 content_type=message.content_type,
                 delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
                 message_id=str(message.id),
-                type=message.routing_key,
                 app_id=self._name,
                 user_id=self._user,
                 timestamp=datetime.now(UTC),

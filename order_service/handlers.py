@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import Fact
 from contracts.commands import PlaceOrder, PutItem
-from contracts.events import OperationEvent, OrderCancelled, OrderCompleted, OrderFailed
+from contracts.events import OrderCancelled, OrderCompleted, OrderFailed
 from contracts.topology import facts_for
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
@@ -159,11 +159,8 @@ def touched(messages: Sequence[Message]) -> Touched:
 
 
 def _order_id(fact: Fact) -> UUID | None:
-    """The order that the fact is about; None if it is about the catalog, or about what another service asked for."""
-    if isinstance(fact, PutItem) or (isinstance(fact, OperationEvent) and fact.asked_by != stock.BY_ORDER):
-        return None
-    order_id: UUID = getattr(fact, fact.saga_field)
-    return order_id
+    """The order that the fact is about; None if it is about the catalog."""
+    return None if isinstance(fact, PutItem) else getattr(fact, fact.saga_field)
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:

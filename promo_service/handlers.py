@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.base import COINS_MAX, Fact
 from contracts.commands import PutPromo, RedeemPromo
-from contracts.events import OperationEvent, PromoClaimed, PromoRedeemed, PromoRefused
+from contracts.events import OperationEvent, PromoRedeemed, PromoRefused
 from contracts.topology import facts_for
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
@@ -162,10 +162,8 @@ def _keep(state: Promos, redemption: Redemption, now: datetime) -> None:
 
 
 def _redemption_id(fact: Fact) -> UUID | None:
-    """The redemption that the fact is about; None if it answers what another service asked for."""
-    if isinstance(fact, OperationEvent):
-        return fact.operation_id if fact.asked_by == PromoClaimed.exchange else None
-    return getattr(fact, "redemption_id", None)
+    """The redemption that the fact is about; None if it is about a code."""
+    return fact.operation_id if isinstance(fact, OperationEvent) else getattr(fact, "redemption_id", None)
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:

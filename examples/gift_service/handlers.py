@@ -24,7 +24,6 @@ from examples.gift_service.words import (
     GiftCancelled,
     GiftCompleted,
     GiftFailed,
-    GiftOffered,
     GiftReturned,
     SendGift,
     room_id,
@@ -33,7 +32,6 @@ from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 
 DUE_TOGETHER_MAX = 500
-BY_GIFT = GiftOffered.exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +58,6 @@ class GiftHandlers:
         """Decide one message."""
         fact, side = message.fact, None
         if isinstance(fact, OperationEvent):
-            if fact.asked_by != BY_GIFT:
-                return []
             found = state.find(fact.operation_id, sides(fact))
             if found is None:
                 return _about_no_gift(fact)
@@ -95,7 +91,7 @@ class GiftHandlers:
 def _ids(fact: Fact) -> tuple[UUID, ...]:
     """By which the gift is found, and for a new gift its other id, which must not be a gift's own."""
     if isinstance(fact, OperationEvent):
-        return (fact.operation_id,) if fact.asked_by == BY_GIFT else ()
+        return (fact.operation_id,)
     gift_id: UUID = getattr(fact, fact.saga_field)
     return (gift_id, room_id(gift_id)) if isinstance(fact, SendGift) else (gift_id,)
 

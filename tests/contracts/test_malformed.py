@@ -136,6 +136,16 @@ BODIES = (
 )
 
 
+@pytest.mark.parametrize(
+    "key", ["coins.reserved", "coins.reserved.gift", "coins.captured.order", "coins.reserved.order.x"]
+)
+def test_an_answer_by_the_key_of_another_is_not_taken(key: str) -> None:
+    sent = json.loads(GOLDEN["coins.reserved"])
+    sent["data"]["asked_by"] = "order"
+    reason = reason_of(json.dumps(sent).encode(), exchange="user", key=key)
+    assert reason.endswith("publish it to exchange 'user' with routing key 'coins.reserved.order'")
+
+
 def test_the_good_ones_are_good() -> None:
     """So each case below is wrong for what was changed and nothing else."""
     for sent in (GOOD, PUT, CREDIT):

@@ -48,15 +48,15 @@ class Service:
     def redeem(self, number: int, account: str = "a", code: str = "X", **said: Any) -> list[str]:
         return self.take(RedeemPromo(redemption_id=UUID(int=number), account_id=account, code=code, **said))
 
-    def effect(self, number: int, asked_by: str = "promo") -> list[str]:
-        return self.take(CoinsMultiplied(**self.of(number, asked_by), factor=2, added=9))
+    def effect(self, number: int) -> list[str]:
+        return self.take(CoinsMultiplied(**self.of(number), factor=2, added=9))
 
-    def refuse(self, number: int, asked_by: str = "promo") -> list[str]:
-        return self.take(CoinsRefused(**self.of(number, asked_by), kind="multiply", reason="unknown_account"))
+    def refuse(self, number: int) -> list[str]:
+        return self.take(CoinsRefused(**self.of(number), kind="multiply", reason="unknown_account"))
 
-    def of(self, number: int, asked_by: str) -> dict[str, Any]:
-        account = self.state.redemptions[UUID(int=number)].account_id if asked_by == "promo" else "a"
-        return {"account_id": account, "operation_id": UUID(int=number), "asked_by": asked_by}
+    def of(self, number: int) -> dict[str, Any]:
+        account = self.state.redemptions[UUID(int=number)].account_id
+        return {"account_id": account, "operation_id": UUID(int=number), "asked_by": "promo"}
 
     def redemption(self, number: int) -> Redemption:
         return self.state.redemptions[UUID(int=number)]

@@ -85,26 +85,24 @@ def _words(fact: Fact) -> str:
     return f"{'ABCD'[UUID(fact.saga).int - 1]} {fact.type}" + (f" {reason}" if reason else "")
 
 
-def reserved(order_id: UUID, asked_by: str = "order") -> Fact:
-    return CoinsReserved(account_id="a", operation_id=order_id, asked_by=asked_by, amount=10, deadline=NOW)
+def reserved(order_id: UUID) -> Fact:
+    return CoinsReserved(account_id="a", operation_id=order_id, asked_by="order", amount=10, deadline=NOW)
 
 
-def captured(order_id: UUID, asked_by: str = "order") -> Fact:
-    return CoinsCaptured(account_id="a", operation_id=order_id, asked_by=asked_by, amount=10)
+def captured(order_id: UUID) -> Fact:
+    return CoinsCaptured(account_id="a", operation_id=order_id, asked_by="order", amount=10)
 
 
-def expired(order_id: UUID, asked_by: str = "order") -> Fact:
-    return CoinsExpired(account_id="a", operation_id=order_id, asked_by=asked_by, amount=10)
+def expired(order_id: UUID) -> Fact:
+    return CoinsExpired(account_id="a", operation_id=order_id, asked_by="order", amount=10)
 
 
-def released(order_id: UUID, asked_by: str = "order") -> Fact:
-    return CoinsReleased(account_id="a", operation_id=order_id, asked_by=asked_by, amount=10)
+def released(order_id: UUID) -> Fact:
+    return CoinsReleased(account_id="a", operation_id=order_id, asked_by="order", amount=10)
 
 
-def refused(order_id: UUID, asked_by: str = "order", kind: str = "reserve") -> Fact:
-    return CoinsRefused(
-        account_id="a", operation_id=order_id, asked_by=asked_by, kind=kind, reason="insufficient_coins"
-    )
+def refused(order_id: UUID, kind: str = "reserve") -> Fact:
+    return CoinsRefused(account_id="a", operation_id=order_id, asked_by="order", kind=kind, reason="insufficient_coins")
 
 
 def cancel(order_id: UUID) -> Fact:
@@ -394,15 +392,6 @@ def test_the_id_of_a_put_is_no_id_for_an_order() -> None:
     shop.put(1, key=D.int)
     assert shop.buy(D) == ["D order.failed id_used"]
     assert shop.free == 1
-
-
-@pytest.mark.parametrize("answer", [reserved, captured, expired, released, refused])
-def test_an_answer_that_another_service_asked_for_is_ignored(answer: Any) -> None:
-    shop = contended()
-    for order_id in (A, B, C):
-        before = picture(shop)
-        assert shop.say(answer(order_id, asked_by="gift")) == []
-        assert picture(shop) == before
 
 
 def test_what_contradicts_changes_nothing() -> None:

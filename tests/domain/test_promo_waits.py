@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 
 from contracts.commands import RedeemPromo
-from contracts.events import CoinsCredited, CoinsMultiplied, PromoClaimed, PromoWaiting
+from contracts.events import CoinsMultiplied, PromoClaimed, PromoWaiting
 from contracts.roles import Bonus
 from messaging.domain import Refused
 from messaging.message import Message
@@ -230,15 +229,6 @@ def test_what_contradicts_is_parked_and_changes_nothing(service: Service) -> Non
     assert service.effect(1) == ["redeemed 1", "refused 2"]
 
 
-@pytest.mark.parametrize("asked_by", ["commands", "order", "gift"])
-def test_what_others_asked_for_is_none_of_its_business(service: Service, asked_by: str) -> None:
-    service.redeem(1)
-    assert service.effect(1, asked_by) == service.refuse(1, asked_by) == []
-    credited: dict[str, Any] = {"account_id": "a", "operation_id": UUID(int=1), "asked_by": asked_by}
-    assert service.take(CoinsCredited(**credited, kind="bonus", amount=1)) == []
-    assert service.redemption(1).state == "claimed"
-
-
 def test_an_announcement_about_another_redemption_has_the_others_trace(service: Service) -> None:
     def redeem(number: int, trace: str) -> Message:
         fact = RedeemPromo(redemption_id=UUID(int=number), account_id="a", code="X")
@@ -246,7 +236,7 @@ def test_an_announcement_about_another_redemption_has_the_others_trace(service: 
 
     for number in (1, 2):
         service.handlers.handle(service.state, redeem(number, f"trace {number}"), BEGIN)
-    later = Message(uuid4(), uuid4(), CoinsMultiplied(**service.of(1, "promo"), factor=2, added=9), "trace 9")
+    later = Message(uuid4(), uuid4(), CoinsMultiplied(**service.of(1), factor=2, added=9), "trace 9")
     told = service.handlers.handle(service.state, later, BEGIN)
     assert [(each.fact.type, each.trace, each.began_at) for each in told] == [
         ("promo.redeemed", "trace 1", BEGIN),

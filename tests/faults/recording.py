@@ -57,7 +57,6 @@ async def _publish(channel: AbstractChannel, user: str, message: AbstractIncomin
         content_type=message.content_type,
         delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
         message_id=message.message_id,
-        type=message.type,
         user_id=user,
         headers=dict(message.headers),
     )

@@ -108,8 +108,9 @@ def of_peer(random: Random) -> HostileMessage:
     """A service that lost its mind, on its own exchange. What it says cannot be read: what can be read is its word."""
     service: Service = random.choice(SERVICES)
     taken = [name for name, fact in FACTS.items() if fact.exchange == EXCHANGE_OF[service] and fact.consumers]
-    key = random.choice(sorted(taken))
-    why, body = random.choice((bad_text, bad_json, huge_number))(random, healthy(random, key))
+    name = random.choice(sorted(taken))
+    why, body = random.choice((bad_text, bad_json, huge_number))(random, healthy(random, name))
+    key = FACTS[name].bound_by(random.choice(FACTS[name].consumers))
     return make(f"{service}: {why}", "parked", service, key, body, EXCHANGE_OF[service])
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from contracts import topology
-from contracts.services import PARTICIPANTS
+from contracts.events import CoinsRefused
+from contracts.services import PARTICIPANTS, participant
 from provision import broker, secrets
 from provision.permissions import CLIENT_TAG, of_all
 
@@ -63,9 +64,18 @@ def test_questions_cannot_pile_up() -> None:
 def test_every_binding_is_there_and_no_other() -> None:
     found = {(row["source"], row["destination"], row["routing_key"]) for row in DEFINITIONS["bindings"]}
     assert found == {(row.exchange, row.queue, row.routing_key) for row in topology.bindings()}
-    for name, fact in topology.FACTS.items():
+    for fact in topology.FACTS.values():
         for service in fact.consumers:
-            assert (fact.exchange, service, name) in found
+            assert (fact.exchange, service, fact.bound_by(service)) in found
+
+
+def test_an_answer_reaches_the_service_that_asked_and_no_other() -> None:
+    for service in topology.SERVICES:
+        asked_by = topology.EXCHANGE_OF[service]
+        answers = [row for row in DEFINITIONS["bindings"] if row["routing_key"] == f"coins.refused.{asked_by}"]
+        takes = CoinsRefused.type in participant(service).answers
+        assert [row["destination"] for row in answers] == [service] * takes
+    assert not [row for row in DEFINITIONS["bindings"] if row["routing_key"] == CoinsRefused.type]
 
 
 def test_every_binding_ends_in_a_queue_and_starts_at_an_exchange_that_are_defined() -> None:

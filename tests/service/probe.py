@@ -111,7 +111,7 @@ class Probe:
         """
         envelopes = [envelope(fact, id or uuid4(), trace) for fact in facts]
         content_type, body = encode(envelopes)
-        await self.publish(sender(facts[0]), facts[0].exchange, facts[0].type, body, content_type)
+        await self.publish(sender(facts[0]), facts[0].exchange, facts[0].routing_key, body, content_type)
         return [each.id for each in envelopes]
 
     async def replay(self, service: Service, parked: Parked) -> None:

@@ -135,7 +135,7 @@ async def until(condition: Callable[[], Any], what: str, within_s: float = 40) -
 
 def arrived(instance: Instance, fact: Fact) -> Arrived:
     """The fact as if the broker had delivered it, for an instance that is not started."""
-    origin = Origin(fact.exchange, fact.type, SINGLE)
+    origin = Origin(fact.exchange, fact.routing_key, SINGLE)
     (content,) = decode(envelope(fact).model_dump_json().encode(), origin, instance.domain.facts)
     return Arrived(content, origin)
 

@@ -170,15 +170,15 @@ class _Arrived(NamedTuple):
 
 
 def _parcels(announcements: Sequence[Announcement]) -> list[Parcel]:
-    """One message for each type; what is said twice is sent once."""
-    by_type: dict[str, dict[UUID, Fact]] = {}
+    """One message for each routing key; what is said twice is sent once."""
+    by_key: dict[str, dict[UUID, Fact]] = {}
     said: set[UUID] = set()
     for each in announcements:
         message_id = each.id
         if message_id not in said:
             said.add(message_id)
-            by_type.setdefault(each.fact.type, {})[message_id] = each.fact
+            by_key.setdefault(each.fact.routing_key, {})[message_id] = each.fact
     return [
         Parcel(next(iter(facts.values())).exchange, name, tuple(Event(key, fact) for key, fact in facts.items()))
-        for name, facts in by_type.items()
+        for name, facts in by_key.items()
     ]

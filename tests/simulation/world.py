@@ -127,7 +127,7 @@ class World:
     def send(self, fact: Fact, message_id: UUID) -> None:
         """A command, or an event of the guest, which the broker has confirmed."""
         self.note("guest says" if fact.exchange == guest.EXCHANGE else "client sends", fact)
-        self._route(Parcel(fact.exchange, fact.type, (Event(message_id, fact),)))
+        self._route(Parcel(fact.exchange, fact.routing_key, (Event(message_id, fact),)))
 
     def note(self, what: str, *facts: Fact) -> None:
         """Write a line of the trace."""

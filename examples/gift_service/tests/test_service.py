@@ -135,13 +135,12 @@ async def _on_their_way(probe: Probe) -> float:
 
 
 @pytest.mark.usefixtures("gifts")
-async def test_answers_to_others_are_not_its_own(probe: Probe) -> None:
+async def test_answers_to_others_do_not_reach_it(probe: Probe) -> None:
     sent = gift("ada", "bob")
     await probe.send(sent)
     await probe.hear(GiftOffered, sent.gift_id)
-    for asked_by in ("order", "commands", "promo"):
-        await probe.send(answer(CoinsReserved, "ada", sent.gift_id, asked_by=asked_by))
-        await probe.send(answer(CoinsCaptured, "ada", uuid4(), asked_by=asked_by))
+    await probe.send(answer(CoinsReserved, "ada", sent.gift_id, asked_by="order"))
+    await probe.send(answer(CoinsCaptured, "ada", uuid4(), asked_by="order"))
     await fence(probe)
     assert (await stands(probe, sent.gift_id))["state"] == "offered"
     assert not probe.parked(f"{GIFT}.dead", str(sent.gift_id))

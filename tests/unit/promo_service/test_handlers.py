@@ -164,5 +164,5 @@ def test_a_question_is_asked_again_with_its_number_and_only_an_end_says_when_it_
     assert told(overdue, 6.9) == []
     assert [(each.began_at, each.again) for each in told(overdue, 7.0)] == [(None, 1)]
     assert [(each.began_at, each.again) for each in told(overdue, 21.0)] == [(None, 2)]
-    (end,) = told(CoinsMultiplied(**service.of(1, "promo"), factor=2, added=9), 30.0)
+    (end,) = told(CoinsMultiplied(**service.of(1), factor=2, added=9), 30.0)
     assert (end.trace, end.began_at, end.again) == ("trace", BEGIN, 0)
