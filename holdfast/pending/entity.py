@@ -55,10 +55,12 @@ class Entity(Generic[State]):
     @property
     def bounds(self) -> tuple[int, int] | None:
         """The least and the greatest number possible behind the whole log, or bounds where they are too many to try."""
-        hull = self._log.hull_behind(len(self._log.runs) - 1)
-        exact: Any = exact_sets(self._log) if isinstance(self.state, int) and not (hull and hull.is_reached) else ()
-        states = next((states for operation_id, states in exact if operation_id is None), hull and hull[:2])
-        return states and (min(states), max(states))
+        hull = self._log.hull_behind(-1)
+        if isinstance(self.state, int) and not (hull and hull.is_reached):
+            exact: Any = exact_sets(self._log)
+            if states := dict(exact).get(None):
+                return min(states), max(states)
+        return hull and hull[:2]
 
     @property
     def unanswered(self) -> int:
@@ -138,8 +140,7 @@ class Entity(Generic[State]):
     def _settle(self, operation: Operation[State], outcome: Outcome[State], **ended: Any) -> None:
         settled = replace(operation, status="settled", **ended)
         if settled.id in self._log.operations:
-            self._tell(settled, outcome)
-            self._walk(self._log.put(settled) + 1, outcome)
+            self._walk(settled, outcome)
             return
         self.past[settled.id] = settled
         for name in self._outside.pop(settled.id, settled).after:
@@ -155,17 +156,16 @@ class Entity(Generic[State]):
             _, operation = heappop(self._ready)
             self._outside.pop(operation.id, None)
             self.places += 1  # Places ascend along the log: even who had one outside gets a new one.
-            joined = replace(operation, place=self.places, after=(), status="waiting")
-            self._log.put(joined)
-            self._walk(len(self._log.runs) - 1, outcome)
-            if self.find(joined.id) is joined:  # Else it has been answered or accepted, and told.
-                self._tell(joined, outcome)
+            self._walk(replace(operation, place=self.places, after=(), status="waiting"), outcome)
 
     def _missing(self, outside: Operation[State]) -> tuple[Hashable, ...]:
         return tuple(each for each in outside.after if not (each in self._log.operations or each in self.past))
 
-    def _walk(self, start: int, outcome: Outcome[State]) -> None:
-        for changed in walk(self._log, start):
+    def _walk(self, operation: Operation[State], outcome: Outcome[State]) -> None:
+        """Put it into the log as it is now, and let all that follows from it happen."""
+        answered = walk(self._log, self._log.put(operation))
+        # By their ids, since what joins may be answered or accepted at once: then it is told as that alone.
+        for changed in {each.id: each for each in (operation, *answered)}.values():
             self._tell(changed, outcome)
         for line in self._log.fold(self.lines):
             self.lines, self.past[line.operation.id] = line.number, line.operation

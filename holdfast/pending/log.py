@@ -102,7 +102,7 @@ class Log(Generic[State]):
         """The hull behind a run; None where the state is no number, or a kind makes no claim."""
         run = self.runs[index]
         hull = run.before
-        if hull and index:
+        if hull and run.head is not None:
             head: Any = self.operations[run.head]
             if not (claim := head.kind.hull(hull.least, hull.greatest)):
                 return None
@@ -113,27 +113,25 @@ class Log(Generic[State]):
         return hull and Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
 
     def put(self, operation: Operation[State]) -> int:
-        """Put a new operation at the end, or one that is in the log as it is now. Returns the index of its run."""
+        """Put a new operation at the end, or one of the log as it is now. Returns the run from which to walk."""
         index = bisect_right(self.runs, operation.place, key=lambda run: run.place) - 1
         previous, self.operations[operation.id] = self.operations.get(operation.id), operation
         if not previous and not isinstance(operation.kind, NumberKind):
             for run in self.runs:
                 run.before = None  # What it adds depends on the state: while it is here, the exact set alone decides.
-        if operation.status == "waiting":
-            if not previous:
-                self.runs.append(Run(self.hull_behind(index), operation.id, operation.place))
-            return index
-        least, greatest = operation.adds()
-        if previous and previous.status == "waiting":
+        (least, greatest), run = operation.adds(), self.runs[index]
+        was = previous.adds() if previous else (0, 0)
+        run.least += least - was[0]
+        run.greatest += greatest - was[1]
+        if operation.status == "waiting" and not previous:
+            self.runs.append(Run(self.hull_behind(index), operation.id, operation.place))
+        elif operation.status != "waiting" and run.head == operation.id:
             # A head no more: its run becomes part of the one in front.
-            ended, index = self.runs.pop(index), index - 1
-            least, greatest = least + ended.least, greatest + ended.greatest
-        elif previous:
-            reserved = previous.adds()
-            least, greatest = least - reserved[0], greatest - reserved[1]
-        self.runs[index].least += least
-        self.runs[index].greatest += greatest
-        return index
+            del self.runs[index]
+            index -= 1
+            self.runs[index].least += run.least
+            self.runs[index].greatest += run.greatest
+        return index + 1
 
     def fold(self, number: int) -> Iterator[Line[State]]:
         """Move the settled front into the state. `number`: that of the last line so far."""

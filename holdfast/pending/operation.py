@@ -102,17 +102,17 @@ class Operation(Generic[State]):
 
     def told(self, answers: set[Hashable], state: State) -> Operation[State]:
         """Itself with what is certain, given its possible answers (none: unknown): answered, accepted, or as it is."""
-        if len(answers) != 1:
-            if not answers or self.accepted or self.is_revocable or any(isinstance(each, Refused) for each in answers):
-                return self
-            return replace(self, accepted=True)  # Nothing refuses it, and nothing withdraws it.
-        # However the open operations end, the one-at-a-time program gives this answer.
-        (answer,) = answers
-        if isinstance(answer, Refused):
-            return replace(self, status="settled", accepted=False, answer=answer, how="answered", reason=answer.reason)
-        if self.kind and len(self.kind.ends(state, answer)) > 1:
-            return replace(self, status="reserved", accepted=False, answer=answer)
-        return replace(self, status="settled", accepted=False, answer=answer, how="answered", end=0)
+        match list(answers):
+            # However the open operations end, the one-at-a-time program gives this answer.
+            case [Refused(reason) as answer]:
+                return replace(self, status="settled", answer=answer, how="answered", reason=reason)
+            case [answer] if self.kind and len(self.kind.ends(state, answer)) > 1:
+                return replace(self, status="reserved", accepted=False, answer=answer)
+            case [answer]:
+                return replace(self, status="settled", accepted=False, answer=answer, how="answered", end=0)
+        if not answers or self.accepted or self.is_revocable or any(isinstance(each, Refused) for each in answers):
+            return self
+        return replace(self, accepted=True)  # Nothing refuses it, and nothing withdraws it.
 
     def possible(self, states: Collection[State]) -> set[State]:
         """The states that are possible behind it, given those before it."""
@@ -126,8 +126,8 @@ class Operation(Generic[State]):
         return behind
 
     def adds(self) -> tuple[int, int]:
-        """The least and the most that it may add to a number, once it is answered."""
-        if not isinstance(self.kind, NumberKind) or (self.status == "settled" and self.end is None):
+        """The least and the most that it may add to a number; nothing while it is unanswered."""
+        if not isinstance(self.kind, NumberKind) or (self.status != "reserved" and self.end is None):
             return 0, 0
         amounts = self.kind.adds(self.answer)
         return (min(amounts), max(amounts)) if self.end is None else (amounts[self.end],) * 2
