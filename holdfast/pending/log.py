@@ -114,24 +114,24 @@ class Log(Generic[State]):
 
     def put(self, operation: Operation[State]) -> int:
         """Put a new operation at the end, or one of the log as it is now. Returns the run from which to walk."""
-        index = bisect_right(self.runs, operation.place, key=lambda run: run.place) - 1
         previous, self.operations[operation.id] = self.operations.get(operation.id), operation
+        start = bisect_right(self.runs, operation.place, key=lambda run: run.place) if previous else len(self.runs)
         if not previous and not isinstance(operation.kind, NumberKind):
             for run in self.runs:
                 run.before = None  # What it adds depends on the state: while it is here, the exact set alone decides.
-        (least, greatest), run = operation.adds(), self.runs[index]
+        (least, greatest), run = operation.adds(), self.runs[start - 1]
         was = previous.adds() if previous else (0, 0)
         run.least += least - was[0]
         run.greatest += greatest - was[1]
-        if operation.status == "waiting" and not previous:
-            self.runs.append(Run(self.hull_behind(index), operation.id, operation.place))
-        elif operation.status != "waiting" and run.head == operation.id:
+        if not previous and operation.status == "waiting":
+            self.runs.append(Run(self.hull_behind(start - 1), operation.id, operation.place))
+        elif previous and previous.status == "waiting" != operation.status:
             # A head no more: its run becomes part of the one in front.
-            del self.runs[index]
-            index -= 1
-            self.runs[index].least += run.least
-            self.runs[index].greatest += run.greatest
-        return index + 1
+            start -= 1
+            del self.runs[start]
+            self.runs[start - 1].least += run.least
+            self.runs[start - 1].greatest += run.greatest
+        return start
 
     def fold(self, number: int) -> Iterator[Line[State]]:
         """Move the settled front into the state. `number`: that of the last line so far."""
