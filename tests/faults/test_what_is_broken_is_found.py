@@ -23,6 +23,7 @@ SHOPPERS = 3
 AT_WORK = 5
 OPENED = SHOPPERS
 """The first of what the queue holds: each shopper opens an account, and then credits it."""
+CREDITS_LEFT = "SELECT 1 FROM outbox WHERE routing_key = 'coins.credited.commands'"
 QUICK = {f"{name.upper()}_ASK_AGAIN_S": "1" for name in SERVICES}
 """An answer that is lost is asked for again before the traffic says that its saga is late."""
 WAITS = "(shoppers wait after .*|(credit|order|redemption) .* is still open)"
@@ -59,7 +60,7 @@ async def _killed_before_it_publishes(stage: Stage, broken: Broken) -> None:
     async with Traffic(stage, SEED, SHOPPERS) as traffic:
         for _ in range(OPENED + 1):
             await live_and_die(user_service, "relay", "before publish")
-            if await rows(stage.site, "user_service", "SELECT 1 FROM outbox WHERE routing_key = 'coins.credited'"):
+            if await rows(stage.site, "user_service", CREDITS_LEFT):
                 break
         await asyncio.to_thread(start_broken, user_service, broken)
         await traffic.settled("a kill before the publish")

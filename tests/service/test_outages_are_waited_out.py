@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from contracts.commands import CreditAccount
 from contracts.envelope import SINGLE
-from contracts.events import CoinsCredited
+from contracts.events import CoinsCredited, PromoClaimed
+from contracts.roles import Bonus
 from local.guard import throwaway_parts
 from local.parts import Parts
 from local.processes import _descendants
@@ -186,7 +186,9 @@ async def test_the_broker_goes_away_and_comes_back(own_parts: Parts, site: Site,
 async def _credit(probe: Probe, account: str, times: int) -> list[UUID]:
     sent = [uuid4() for _ in range(times)]
     for each in sent:
-        await probe.send(CreditAccount(credit_id=each, account_id=account, amount=1))
+        await probe.send(
+            PromoClaimed(redemption_id=each, account_id=account, effect=Bonus(amount=1), wait_s=None, join_s=600.0)
+        )
     return sent
 
 
@@ -233,7 +235,7 @@ async def _announced_to_promos(probe: Probe) -> set[str]:
     queue = await channel.get_queue("promo_service", ensure=False)
     mark = str(uuid4())
     await probe.send(
-        CoinsCredited(account_id="mark", operation_id=UUID(mark), asked_by="commands", kind="credit", amount=1)
+        CoinsCredited(account_id="mark", operation_id=UUID(mark), asked_by="promo", kind="bonus", amount=1)
     )
     async with asyncio.timeout(30), queue.iterator(no_ack=True) as messages:
         async for message in messages:

@@ -1,4 +1,4 @@
-"""The three services at work, and an operator who purges their inboxes at random: every saga ends, and they agree."""
+"""The services at work, and an operator who purges their inboxes at random: every saga ends, and they agree."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from client.waiting import order_ended, redemption_ended
 from contracts.base import Service
 from contracts.roles import Multiply
 from contracts.topology import SERVICES, inbox_queue
+from examples.gift_service.words import GiftView, SendGift, ShowGift
 from local.site import Site
 from tests.service.sites import Instance, entitle_the_administrator, make, until
 
@@ -43,6 +44,7 @@ class Traffic:
     accounts: list[str] = field(default_factory=list)
     orders: dict[UUID, Callable[[], Awaitable[object]]] = field(default_factory=dict)
     redemptions: dict[UUID, Callable[[], Awaitable[object]]] = field(default_factory=dict)
+    gifts: dict[UUID, Callable[[], Awaitable[object]]] = field(default_factory=dict)
     lost: int = 0
 
 
@@ -92,15 +94,19 @@ async def test_purged_at_random_moments_every_saga_ends_and_all_services_agree(s
 
 
 async def _begin(traffic: Traffic, chance: random.Random) -> None:
-    """A purchase from stock or from outside, or a redemption. Kept with how to send it again, as a client would."""
+    """A purchase from stock or from outside, a redemption or a gift, kept with how to send it again."""
     account, saga = chance.choice(traffic.accounts), uuid4()
     client, operator = traffic.client, traffic.operator
     draw = chance.random()
-    if draw < 0.4:
+    if draw < 0.2:
+        other = chance.choice([each for each in traffic.accounts if each != account])
+        send = _again(lambda: client.send(SendGift(gift_id=saga, account_id=account, receiver_id=other, amount=3)))
+        traffic.gifts[saga] = send
+    elif draw < 0.5:
         quantity = chance.randint(1, 3)
         send = _again(lambda: client.place_order(account, "stocked", quantity, order_id=saga))
         traffic.orders[saga] = send
-    elif draw < 0.7:
+    elif draw < 0.75:
         send = _again(
             lambda: client.place_order(account, "ordered", deadline_s=5.0, order_id=saga),
             lambda: operator.accept_fulfilment(saga),
@@ -163,6 +169,11 @@ async def _all_ended(traffic: Traffic) -> bool:
         if redemption is None:
             await send()
         ended = ended and redemption is not None and redemption_ended(redemption)
+    for gift_id, send in traffic.gifts.items():
+        gift = await traffic.client.ask(ShowGift(gift_id=gift_id))
+        if gift is None:
+            await send()
+        ended = ended and isinstance(gift, GiftView) and gift.state in ("completed", "failed")
     return ended
 
 
