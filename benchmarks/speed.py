@@ -161,9 +161,7 @@ def main(
     duration_s: Annotated[float, typer.Option(help="Seconds at that rate.")] = 20.0,
 ) -> None:
     """Measure a busy and a calm system."""
-    os.environ.update(
-        {f"{service.upper()}_LOG_LEVEL": "warning" for service in SERVICES}
-    )
+    os.environ.update({f"{service.upper()}_LOG_LEVEL": "warning" for service in SERVICES})
     with system() as (stack, pids):
         asyncio.run(measure(stack, pids, batches, batch, rate, duration_s))
 
