@@ -78,7 +78,7 @@ class Heard:
         try:
             queue = await channel.declare_queue(self._queue, durable=True, arguments={"x-queue-type": "quorum"})
             for ending in ENDINGS:
-                await queue.bind(ending.exchange, ending.type)
+                await queue.bind(ending.exchange, f"{ending.type}.#")
             await queue.bind(MARKS, self._queue)
         except OUTAGE as error:
             raise Unreachable(f"the endings cannot be kept yet: {error!r}") from error
