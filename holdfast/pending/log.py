@@ -124,7 +124,7 @@ class Log(Generic[State]):
         run.least += least - was[0]
         run.greatest += greatest - was[1]
         if not previous and operation.status == "waiting":
-            self.runs.append(Run(self.hull_behind(start - 1), operation.id, operation.place))
+            self.runs.append(Run(self.hull_behind(-1), operation.id, operation.place))
         elif previous and previous.status == "waiting" != operation.status:
             # A head no more: its run becomes part of the one in front.
             start -= 1
