@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 from contracts.base import COINS_MAX, Fact
 from contracts.commands import CreditAccount, OpenAccount
-from contracts.events import CoinsCredited
+from contracts.events import AccountOpened, CoinsCredited
 from contracts.queries import ShowAccount
 from examples.gift_service.words import (
     CancelGift,
@@ -38,6 +38,7 @@ async def account(probe: Probe, coins: int = 0) -> str:
     """A new account with this many coins."""
     name, credit = f"a-{uuid4().hex[:12]}", uuid4()
     await probe.send(OpenAccount(account_id=name))
+    await probe.hear(AccountOpened, name)
     if coins:
         await probe.send(CreditAccount(credit_id=credit, account_id=name, amount=coins))
         await probe.hear(CoinsCredited, credit)
