@@ -15,7 +15,16 @@ from pydantic_core import from_json
 
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unreachable
-from contracts.topology import DEATH_HEADER, EXCHANGE_OF, FACTS, REPLAY_EXCHANGE, SERVICES, UNROUTED_QUEUE, dead_queue
+from contracts.topology import (
+    DEATH_HEADER,
+    EXCHANGE_OF,
+    FACTS,
+    REPLAY_EXCHANGE,
+    SERVICES,
+    TAKEN,
+    UNROUTED_QUEUE,
+    dead_queue,
+)
 
 LETTERS_MAX = 200
 """Letters of each queue that are looked at; the rest come into view as these are replayed."""
@@ -171,9 +180,12 @@ def _origin(service: str, message: AbstractIncomingMessage, death: dict[str, Any
     if sender in (service, OPERATOR):
         return str(headers.get("exchange") or death.get("exchange") or ""), str(headers.get("routing_key") or key)
     exchange = next((own for name, own in EXCHANGE_OF.items() if name == sender), "commands")
-    fact = FACTS.get(key)
-    proven = fact and fact.exchange == exchange and (exchange != "commands" or "client" in fact.audience)
-    return exchange, key if proven else ""
+    may_be_sent = _is_of_clients(key) if exchange == "commands" else (exchange, key) in TAKEN
+    return exchange, key if may_be_sent else ""
+
+
+def _is_of_clients(key: str) -> bool:
+    return key in FACTS and "client" in FACTS[key].audience
 
 
 def _reason(service: str, headers: dict[str, Any], death: dict[str, Any], message: AbstractIncomingMessage) -> str:

@@ -30,7 +30,7 @@ OperationKind = Annotated[str, Field(max_length=32, description="The kind of the
 
 
 class OperationEvent(Fact):
-    """Says something of an operation on an account. `asked_by`: whose it is; it reaches that service alone."""
+    """Says something of an operation on an account. `asked_by`: whose it is; no other service gets it."""
 
     exchange: ClassVar[Exchange] = "user"
     saga_field: ClassVar[str] = "operation_id"

@@ -94,7 +94,7 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
         if fact is None:
             raise Malformed(f"type: {envelope.type!r} is not taken here; known types: {', '.join(sorted(facts))}")
         if origin.exchange != fact.exchange:
-            raise _misrouted(origin, fact, fact.type)
+            raise _misrouted(origin, fact, _routing_key(fact, envelope))
         found = fact.read(envelope.data)
         if origin.routing_key != found.routing_key:
             raise _misrouted(origin, fact, found.routing_key)
@@ -104,6 +104,14 @@ def _decode_one(content: Any, origin: Origin, facts: Mapping[str, type[Fact]]) -
         body = to_json(content)
         content_id = envelope.id if envelope else _id_of(body)
         return Unreadable(str(error), SINGLE, body, content_id, unreadable_key(origin.exchange, content_id))
+
+
+def _routing_key(fact: type[Fact], envelope: Envelope) -> str:
+    """By which it should have come, as far as that can be read."""
+    try:
+        return fact.read(envelope.data).routing_key
+    except Malformed:
+        return fact.type
 
 
 def _misrouted(origin: Origin, fact: type[Fact], routing_key: str) -> Malformed:

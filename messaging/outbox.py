@@ -36,7 +36,7 @@ class Outgoing:
 
     @property
     def required(self) -> bool:
-        """Whether the publish fails when nobody is bound; an event that ends a saga may have no listener."""
+        """Whether the publish fails when nobody is bound: unless no service takes what has this routing key."""
         return "terminal" not in self.headers
 
 

@@ -10,7 +10,8 @@ import pytest
 from contracts.base import Fact, Service
 from contracts.events import TookEffect
 from contracts.matrix import matrix
-from contracts.services import PARTICIPANTS, Participant
+from contracts.roles import AsksReservation, ChangesBalance
+from contracts.services import PARTICIPANTS, RESERVATION, Participant
 from contracts.topology import FACTS, facts_for
 from order_service.order import TABLE as ORDERS
 from promo_service.promo import TABLE as REDEMPTIONS
@@ -67,6 +68,16 @@ def test_a_fact_has_a_consumer_or_is_marked_terminal(fact: type[Fact]) -> None:
 @pytest.mark.parametrize("fact", FACTS.values(), ids=lambda fact: fact.type)
 def test_a_command_has_an_audience_and_an_event_has_none(fact: type[Fact]) -> None:
     assert bool(fact.audience) == (fact.exchange == "commands")
+
+
+@pytest.mark.parametrize("fact", FACTS.values(), ids=lambda fact: fact.type)
+def test_who_asks_the_user_service_takes_its_answers(fact: type[Fact]) -> None:
+    answers = {answer for each in PARTICIPANTS if each.exchange == fact.exchange for answer in each.answers}
+    if issubclass(fact, AsksReservation):
+        assert answers >= set(RESERVATION)
+    if issubclass(fact, ChangesBalance) and fact.exchange != "commands":
+        assert "coins.refused" in answers
+        assert [each for each in FACTS.values() if issubclass(each, TookEffect) and each.type in answers]
 
 
 @pytest.mark.parametrize("participant", PARTICIPANTS, ids=lambda each: each.service)

@@ -160,21 +160,25 @@ def test_a_letter_that_the_broker_gave_up_on() -> None:
         (None, "commands", "account.credit", ("commands", "account.credit")),
         ("client", "commands", "account.credit", ("commands", "account.credit")),
         ("client", "commands", "catalog.put", ("commands", "")),
-        ("client", "user", "coins.credited", ("commands", "")),
+        ("client", "user", "coins.credited.promo", ("commands", "")),
+        ("user_service", "user", "coins.reserved.order", ("user", "coins.reserved.order")),
+        ("user_service", "user", "coins.reserved", ("user", "")),
         ("client", "replay", "user_service", ("commands", "")),
         ("promo_service", "promo", "promo.claimed", ("promo", "promo.claimed")),
         ("promo_service", "order", "order.placed", ("promo", "")),
-        ("operator", "commands", "catalog.put", ("user", "coins.credited")),
-        ("user_service", "commands", "account.open", ("user", "coins.credited")),
+        ("operator", "commands", "catalog.put", ("user", "coins.credited.promo")),
+        ("order_service", "commands", "account.open", ("user", "coins.credited.promo")),
     ],
 )
 def test_a_letter_came_as_its_sender_may_have_sent_it(
     sender: str | None, exchange: str, key: str, origin: tuple[str, str]
 ) -> None:
     """Headers count if their writer, for whom the broker vouches, is the service itself or an operator."""
-    claim = {"exchange": "user", "routing_key": "coins.credited"}
-    death = {"reason": "delivery_limit", "queue": "user_service", "exchange": exchange, "routing-keys": [key]}
-    found = letter("user_service", _Delivery(b"{}", headers={**claim, "x-death": [death]}, user_id=sender).as_message())
+    claim = {"exchange": "user", "routing_key": "coins.credited.promo"}
+    death = {"reason": "delivery_limit", "queue": "order_service", "exchange": exchange, "routing-keys": [key]}
+    found = letter(
+        "order_service", _Delivery(b"{}", headers={**claim, "x-death": [death]}, user_id=sender).as_message()
+    )
     assert (found.exchange, found.routing_key) == origin
 
 

@@ -144,6 +144,8 @@ def test_an_answer_by_the_key_of_another_is_not_taken(key: str) -> None:
     sent["data"]["asked_by"] = "order"
     reason = reason_of(json.dumps(sent).encode(), exchange="user", key=key)
     assert reason.endswith("publish it to exchange 'user' with routing key 'coins.reserved.order'")
+    elsewhere = reason_of(json.dumps(sent).encode(), exchange="commands", key=key)
+    assert elsewhere.endswith("publish it to exchange 'user' with routing key 'coins.reserved.order'")
 
 
 def test_the_good_ones_are_good() -> None:

@@ -164,16 +164,16 @@ async def test_a_command_that_nobody_takes_is_replayed_as_what_it_came_as(site: 
 async def test_a_message_that_the_broker_gave_up_is_replayed_as_what_it_came_as(
     site: Site, operator: Connection
 ) -> None:
-    fact = CoinsCredited(account_id="forged", operation_id=uuid4(), asked_by="commands", kind="credit", amount=1)
+    fact = CoinsCredited(account_id="forged", operation_id=uuid4(), asked_by="promo", kind="bonus", amount=1)
     body = envelope(fact).model_dump_json().encode()
-    claim = {"exchange": "user", "routing_key": "coins.credited"}
+    claim = {"exchange": "user", "routing_key": "coins.credited.promo"}
     death = [
         {
             "queue": "user_service",
             "reason": "rejected",
             "count": 1,
             "exchange": "user",
-            "routing-keys": ["coins.credited"],
+            "routing-keys": ["coins.credited.promo"],
         }
     ]
     async with login(site.amqp_url("client"), "client") as client:

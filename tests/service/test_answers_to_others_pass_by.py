@@ -1,4 +1,4 @@
-"""What the user service answers to one service reaches others too, and is none of theirs."""
+"""What the user service answers to one service reaches no other."""
 
 from __future__ import annotations
 
