@@ -53,7 +53,7 @@ DEEDS: tuple[tuple[str, str, dict[str, object] | None], ...] = (
     ("DELETE", "queues/{v}/user_service/contents", None),
     ("POST", "queues/{v}/user_service/get", {"count": 1, "ackmode": "ack_requeue_true", "encoding": "auto"}),
     ("POST", "bindings/{v}/e/user/q/user_service", {"routing_key": "#"}),
-    ("DELETE", "bindings/{v}/e/user/q/order_service/coins.reserved", None),
+    ("DELETE", "bindings/{v}/e/user/q/order_service/coins.reserved.order", None),
 )
 """What over AMQP or by any other way is for the administrator alone."""
 
