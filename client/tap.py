@@ -12,9 +12,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unreachable
-from contracts.base import Fact, Malformed
-from contracts.envelope import Envelope, read, split
 from contracts.topology import FACTS, PUBLISHER_EXCHANGES
+from holdfast.delivery.envelope import Envelope, read, split
+from holdfast.delivery.words import Fact, Malformed
 
 LENGTH_MAX = 100_000
 """A tap that nobody reads loses its oldest messages instead of filling the broker."""

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts import __version__
-from contracts.base import Fact, Service
-from contracts.envelope import BATCH, SINGLE, Envelope
 from contracts.events import OperationEvent
-from contracts.queries import EVERY_SERVICE_QUERIES, Query
 from contracts.topology import (
     EXCHANGE_OF,
     FACTS,
@@ -26,6 +23,9 @@ from contracts.topology import (
     inbox_queue,
     queries_queue,
 )
+from holdfast.delivery.envelope import BATCH, SINGLE, Envelope
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES, Query
+from holdfast.delivery.words import Fact, Service
 
 DOCUMENT = Path("docs/asyncapi.yaml")
 

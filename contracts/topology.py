@@ -9,10 +9,10 @@ from types import ModuleType
 from typing import TypeVar
 
 from contracts import commands, events, queries
-from contracts.base import Contract, Exchange, Fact, Service
-from contracts.queries import Query
 from contracts.services import PARTICIPANTS
 from contracts.services import SERVICES as SERVICES
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES, Query
+from holdfast.delivery.words import Contract, Exchange, Fact, Service
 
 VHOST = "holdfast"
 
@@ -76,9 +76,7 @@ def facts() -> tuple[type[Fact], ...]:
 
 FACTS: dict[str, type[Fact]] = {fact.type: fact for fact in facts()}
 
-QUERIES: dict[str, type[Query]] = {
-    query.type: query for query in _declared(Query, queries) if query.type not in queries.EVERY_SERVICE_QUERIES
-}
+QUERIES: dict[str, type[Query]] = {query.type: query for query in _declared(Query, queries)}
 """The questions that one service answers each, by type."""
 
 
@@ -99,7 +97,7 @@ class Binding:
 def bindings() -> tuple[Binding, ...]:
     """Every binding of the system, except those of reply queues."""
     found = [
-        Binding(fact.exchange, inbox_queue(service), fact.bound_by(service))
+        Binding(fact.exchange, inbox_queue(service), fact.bound_by(EXCHANGE_OF[service]))
         for fact in FACTS.values()
         for service in fact.consumers
     ]
@@ -107,8 +105,7 @@ def bindings() -> tuple[Binding, ...]:
         found.append(Binding(DEAD_EXCHANGE, dead_queue(service), service))
         found.append(Binding(REPLAY_EXCHANGE, inbox_queue(service), service))
         found += [
-            Binding(QUERIES_EXCHANGE, queries_queue(service), f"{service}.{name}")
-            for name in queries.EVERY_SERVICE_QUERIES
+            Binding(QUERIES_EXCHANGE, queries_queue(service), f"{service}.{name}") for name in EVERY_SERVICE_QUERIES
         ]
     found.append(Binding(UNROUTED_EXCHANGE, UNROUTED_QUEUE, "#"))
     found += [Binding(QUERIES_EXCHANGE, queries_queue(query.service), query.type) for query in QUERIES.values()]

@@ -9,8 +9,8 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from contracts.base import Fact
 from contracts.topology import DEATH_HEADER, REPLAY_EXCHANGE
+from holdfast.delivery.words import Fact
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.message import Message, Origin, Unreadable, decode
 from messaging.unit_of_work import Arrived

@@ -9,8 +9,8 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract, Fact, Service
-from contracts.queries import Query
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract, Fact, Service
 from messaging.message import Announcement, Message
 from messaging.tables import DeliveryTables
 

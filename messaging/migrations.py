@@ -13,7 +13,7 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from contracts.tls import of_database, problem
+from holdfast.tls import of_database, problem
 from messaging.database import asyncpg_url, is_outage
 from messaging.settings import MigrationSettings, read_settings
 

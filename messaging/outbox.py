@@ -10,8 +10,8 @@ from uuid import UUID, uuid4
 from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.envelope import pack
 from contracts.topology import DEAD_EXCHANGE, TAKEN
+from holdfast.delivery.envelope import pack
 from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
 from messaging.tables import DeliveryTables
 

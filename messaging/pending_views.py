@@ -11,8 +11,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import WAITS_FOR_MAX
-from contracts.queries import PENDING_SHOWN_MAX, PendingView
+from holdfast.entities.words import PENDING_SHOWN_MAX, WAITS_FOR_MAX, PendingView
 from holdfast.pending import Entity, Operation
 from messaging.entity_tables import state_of
 

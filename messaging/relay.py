@@ -22,7 +22,7 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contracts.tls import problem
+from holdfast.tls import problem
 from messaging import outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_outage

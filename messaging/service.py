@@ -20,11 +20,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts import __version__
-from contracts.amqp import read_whatever_comes
 from contracts.asyncapi import document, page
-from contracts.base import Contract
-from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
 from contracts.topology import inbox_queue, queries_queue
+from holdfast.delivery.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
+from holdfast.delivery.rabbit.properties import read_whatever_comes
+from holdfast.delivery.words import Contract
 from messaging import inbox, logs, outbox
 from messaging.checkpoints import Hook
 from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming

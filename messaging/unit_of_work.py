@@ -15,7 +15,7 @@ import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contracts.envelope import SINGLE, Envelope
+from holdfast.delivery.envelope import SINGLE, Envelope
 from messaging import inbox, outbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.database import is_conflict, is_given_up, is_outage

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
 from contracts.commands import PlaceOrder, PutItem
 from contracts.events import OrderCancelled, OrderCompleted, OrderFailed
 from contracts.topology import facts_for
+from holdfast.delivery.words import Fact
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 from order_service import stock, store, views

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import TypeAlias, assert_never, cast
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.commands import PutItem
 from contracts.events import OrderPlaced, OrderWaiting
+from holdfast.delivery.words import Fact
 from holdfast.pending import Entity, Operation, Outcome
 from messaging.entities import Entities, may_wait
 from messaging.entity_tables import Note, state_of

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
-from contracts.queries import CatalogView, ItemView, ListCatalog, OrderView, Query, ShowItem, ShowOrder
+from contracts.queries import CatalogView, ItemView, ListCatalog, OrderView, ShowItem, ShowOrder
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
 from messaging.domain import Answerer
 from messaging.pending_views import pending, pending_gauges
 from order_service.stock import free

@@ -10,10 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import COINS_MAX, Fact
+from contracts.base import COINS_MAX
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import OperationEvent, PromoRedeemed, PromoRefused
 from contracts.topology import facts_for
+from holdfast.delivery.words import Fact
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 from promo_service import store, views

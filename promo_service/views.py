@@ -8,8 +8,9 @@ from functools import partial
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
-from contracts.queries import PromoView, Query, RedemptionView, ShowPromo, ShowRedemption
+from contracts.queries import PromoView, RedemptionView, ShowPromo, ShowRedemption
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
 from messaging.domain import Answerer
 from messaging.pending_views import pending, pending_gauges
 from promo_service import store

@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass
 
 from contracts import topology
-from contracts.base import Exchange, Service
 from contracts.topology import QUERIES
+from holdfast.delivery.words import Exchange, Service
 
 COMMANDS: Exchange = "commands"
 NOTHING = "^$"

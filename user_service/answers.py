@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.base import Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsExpired,
@@ -17,6 +16,7 @@ from contracts.events import (
     TookEffect,
 )
 from contracts.topology import FACTS
+from holdfast.delivery.words import Fact
 from holdfast.pending import Entity, Operation
 from messaging.entity_tables import state_of
 from messaging.pending_views import wait_of

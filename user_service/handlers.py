@@ -9,11 +9,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened, CoinsRefused
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation
 from contracts.topology import facts_for
+from holdfast.delivery.words import Fact
 from holdfast.pending import Entity, Operation, Outcome
 from messaging.domain import Domain, Refused
 from messaging.entities import Entities, may_wait

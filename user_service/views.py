@@ -9,17 +9,17 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
 from contracts.queries import (
     AccountView,
     HistoryView,
     LedgerView,
     OperationView,
-    Query,
     ShowAccount,
     ShowHistory,
     ShowOperation,
 )
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
 from holdfast.pending import Entity
 from messaging.domain import Answerer
 from messaging.entity_tables import state_of

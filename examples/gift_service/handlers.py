@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
 from contracts.events import CoinsExpired, CoinsRefused, CoinsReleased, OperationEvent
 from contracts.topology import facts_for
 from examples.gift_service import store, views
@@ -28,6 +27,7 @@ from examples.gift_service.words import (
     SendGift,
     room_id,
 )
+from holdfast.delivery.words import Fact
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.base import Fact, Service
 from contracts.events import TookEffect
 from contracts.matrix import matrix
 from contracts.roles import AsksReservation, ChangesBalance
 from contracts.services import PARTICIPANTS, RESERVATION, Participant
 from contracts.topology import FACTS, facts_for
+from holdfast.delivery.words import Fact, Service
 from order_service.order import TABLE as ORDERS
 from promo_service.promo import TABLE as REDEMPTIONS
 from user_service.kinds import KINDS

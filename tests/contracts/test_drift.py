@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from contracts.asyncapi import document, page
-from contracts.base import Service
 from contracts.topology import FACTS, SERVICES
+from holdfast.delivery.words import Service
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENTS: tuple[Service | None, ...] = (None, *SERVICES)

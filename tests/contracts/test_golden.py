@@ -9,9 +9,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from contracts.asyncapi import schemas
-from contracts.base import Fact
-from contracts.envelope import BATCH, SINGLE, Envelope, encode
 from contracts.topology import FACTS
+from holdfast.delivery.envelope import BATCH, SINGLE, Envelope, encode
+from holdfast.delivery.words import Fact
 from messaging.message import Message, Origin, decode
 from tests.contracts.golden import BATCH_BODY, GOLDEN, LINES
 

@@ -8,8 +8,8 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE, VALUES_MAX
 from contracts.topology import FACTS
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE, VALUES_MAX
 from messaging.message import Message, Origin, Unreadable, decode
 
 WORSE_MAX = 4.0

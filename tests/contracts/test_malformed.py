@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
 from contracts.topology import FACTS
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
 from messaging.message import Message, Origin, Unreadable, decode
 from tests.contracts.golden import GOLDEN
 

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from contracts.base import Fact
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import CoinsMultiplied, CoinsRefused
 from contracts.roles import Multiply
+from holdfast.delivery.words import Fact
 from holdfast.pending import Entity
 from messaging.entities import Entities
 from messaging.message import Message

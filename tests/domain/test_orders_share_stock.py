@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder, PutItem
 from contracts.events import (
     CoinsCaptured,
@@ -24,6 +23,7 @@ from contracts.events import (
     OrderFailed,
     OrderWaiting,
 )
+from holdfast.delivery.words import Fact
 from holdfast.pending import Entity
 from messaging.domain import Refused
 from messaging.entities import Entities

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service as Name
 from tests.faults.detour import Detour
 from tests.faults.operating import alarmed
 from tests.faults.proxy import COMMITTED, CONFIRM, Proxy

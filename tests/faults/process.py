@@ -16,8 +16,8 @@ from typing import get_args
 
 import pytest
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service as Name
 from local.processes import Process
 from local.service import Service
 from local.sources import PROJECT

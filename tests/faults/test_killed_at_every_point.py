@@ -11,8 +11,8 @@ from typing import cast
 
 import pytest
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service as Name
 from messaging.checkpoints import STEPS, Checkpoint, Job
 from messaging.unit_of_work import ATTEMPTS_MAX
 from tests.evidence import record

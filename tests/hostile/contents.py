@@ -8,9 +8,9 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from contracts.base import Service
-from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
 from contracts.topology import EXCHANGE_OF, FACTS, MESSAGE_BYTES_MAX, SERVICES
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
+from holdfast.delivery.words import Service
 from tests.hostile.message import Fate, HostileMessage, command, healthy, make
 from tests.hostile.texts import bad_json, bad_text, huge_number, spoiled
 
@@ -110,7 +110,7 @@ def of_peer(random: Random) -> HostileMessage:
     taken = [name for name, fact in FACTS.items() if fact.exchange == EXCHANGE_OF[service] and fact.consumers]
     name = random.choice(sorted(taken))
     why, body = random.choice((bad_text, bad_json, huge_number))(random, healthy(random, name))
-    key = FACTS[name].bound_by(random.choice(FACTS[name].consumers))
+    key = FACTS[name].bound_by(EXCHANGE_OF[random.choice(FACTS[name].consumers)])
     return make(f"{service}: {why}", "parked", service, key, body, EXCHANGE_OF[service])
 
 

@@ -12,9 +12,9 @@ from uuid import UUID
 from aio_pika.abc import AbstractChannel
 from pamqp.commands import Basic
 
-from contracts.base import Service
-from contracts.envelope import SINGLE
 from contracts.topology import DEATH_HEADER, FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
+from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.words import Service
 from messaging.consumer import NAME_MAX
 from messaging.message import Message, Origin, Unreadable, decode
 from tests.contracts.golden import GOLDEN

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from contracts.envelope import BODY_BYTES_MAX, SINGLE
 from contracts.topology import DEATH_HEADER, FACTS, SERVICES, facts_for
+from holdfast.delivery.envelope import BODY_BYTES_MAX, SINGLE
 from messaging.message import Message, Origin, Unreadable, decode
 from tests.hostile import HostileMessage, hostile
 from tests.hostile.message import command

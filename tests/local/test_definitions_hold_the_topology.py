@@ -67,7 +67,7 @@ def test_every_binding_is_there_and_no_other() -> None:
     assert found == {(row.exchange, row.queue, row.routing_key) for row in topology.bindings()}
     for fact in topology.FACTS.values():
         for service in fact.consumers:
-            assert (fact.exchange, service, fact.bound_by(service)) in found
+            assert (fact.exchange, service, fact.bound_by(topology.EXCHANGE_OF[service])) in found
 
 
 @pytest.mark.parametrize("answer", sorted({name for each in PARTICIPANTS for name in each.answers}))

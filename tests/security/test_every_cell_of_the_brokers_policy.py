@@ -14,7 +14,8 @@ import pytest
 from aiormq.abc import AbstractChannel
 from pamqp.common import FieldValue
 
-from contracts import queries, topology
+from contracts import topology
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES
 from local.parts import Parts
 from local.site import Site
 from tests.evidence import record
@@ -43,7 +44,7 @@ def keys(users: list[str], exchange: str = "commands") -> list[str]:
     """Every routing key that means something here, and some that are meant to get around a rule."""
     types = list(topology.FACTS)
     questions = list(topology.QUERIES)
-    questions += [f"{service}.{name}" for service in SERVICES for name in queries.EVERY_SERVICE_QUERIES]
+    questions += [f"{service}.{name}" for service in SERVICES for name in EVERY_SERVICE_QUERIES]
     replies = [f"reply.{user}.1" for user in users] + [f"reply.{user}.#" for user in users]
     replies += ["reply.client", "reply.clientele.1", "reply.#", "reply.*.1", "xreply.client.1", "reply"]
     newer = [

@@ -13,11 +13,8 @@ from uuid import UUID, uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from contracts.base import Fact, Service
 from contracts.commands import OpenAccount, PlaceOrder, RedeemPromo
-from contracts.envelope import SINGLE, Envelope, encode, split
 from contracts.events import AccountOpened, OrderFailed, PromoRefused
-from contracts.queries import EVERY_SERVICE_QUERIES, Query
 from contracts.topology import (
     EXCHANGE_OF,
     PUBLISHER_EXCHANGES,
@@ -28,6 +25,9 @@ from contracts.topology import (
     UNROUTED_QUEUE,
     dead_queue,
 )
+from holdfast.delivery.envelope import SINGLE, Envelope, encode, split
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES, Query
+from holdfast.delivery.words import Fact, Service
 from local.site import Site
 
 HEARD_S_MAX = 30.0

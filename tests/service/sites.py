@@ -13,9 +13,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from contracts.base import Fact, Service
-from contracts.envelope import SINGLE
 from contracts.services import PARTICIPANTS, participant
+from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.words import Fact, Service
 from local.parts import Parts
 from local.site import Site
 from messaging.checkpoints import Hook

@@ -11,10 +11,10 @@ import pytest
 from structlog.testing import capture_logs
 
 import messaging.database
-from contracts.base import Fact
 from contracts.commands import CreditAccount, OpenAccount
-from contracts.envelope import encode
 from contracts.events import CoinsCredited
+from holdfast.delivery.envelope import encode
+from holdfast.delivery.words import Fact
 from local.site import Site
 from messaging.entities import Entities
 from messaging.message import Announcement, Message, Origin, Unreadable, unreadable_key

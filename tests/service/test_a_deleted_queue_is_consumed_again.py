@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from contracts.base import Service
 from contracts.topology import SERVICES, inbox_queue, queries_queue
+from holdfast.delivery.words import Service
 from local.site import Site
 from messaging.connection import is_consuming
 from tests.service.probe import Probe

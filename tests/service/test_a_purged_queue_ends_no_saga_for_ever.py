@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import Fact, Service
 from contracts.commands import FulfilmentAccepted, PlaceOrder, PutPromo, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -29,6 +28,7 @@ from contracts.events import (
 )
 from contracts.roles import Bonus, Multiply, PromoEffect
 from contracts.topology import inbox_queue
+from holdfast.delivery.words import Fact, Service
 from local.site import Site
 from tests.service.facts import account_with, item_with
 from tests.service.probe import Probe

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import PlaceOrder, PutPromo, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -26,6 +25,7 @@ from contracts.events import (
 )
 from contracts.roles import Multiply
 from contracts.topology import facts_for
+from holdfast.delivery.words import Fact
 from local.site import Site
 from tests.service.facts import FAR, item_with, reserved
 from tests.service.probe import Probe

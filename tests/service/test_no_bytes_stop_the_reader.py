@@ -9,8 +9,8 @@ from uuid import uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.envelope import BATCH, SINGLE
 from contracts.topology import facts_for
+from holdfast.delivery.envelope import BATCH, SINGLE
 from messaging.message import Message, Origin, decode
 
 FACTS = facts_for("user_service")

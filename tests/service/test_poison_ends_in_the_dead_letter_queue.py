@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 import messaging.service
 from contracts.commands import CreditAccount
-from contracts.envelope import encode
 from contracts.events import CoinsCredited, CoinsExpired, CoinsReserved
+from holdfast.delivery.envelope import encode
 from local.site import Site
 from messaging.entities import Entities
 from messaging.message import Announcement, Message

@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 from client import codes
 from client.cli import app
 from contracts.commands import PutPromo, RedeemPromo
-from contracts.envelope import Envelope
 from contracts.events import CoinsCredited, CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
 from contracts.queries import ShowPromo, ShowRedemption
 from contracts.roles import Bonus, Multiply
+from holdfast.delivery.envelope import Envelope
 from local.site import Site
 from messaging.tracing import Tracer
 from promo_service.codes import code_hash

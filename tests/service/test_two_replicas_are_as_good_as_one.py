@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CancelOrder, CreditAccount, OpenAccount, PlaceOrder
 from contracts.events import CoinsCaptured, CoinsCredited, OrderConfirmed
+from holdfast.delivery.words import Fact
 from local.site import Site
 from messaging.checkpoints import Checkpoint
 from messaging.unit_of_work import Arrived

@@ -19,8 +19,9 @@ from contracts.events import (
     PromoClaimed,
     PromoWaiting,
 )
-from contracts.queries import ItemView, PendingView, PromoView
+from contracts.queries import ItemView, PromoView
 from contracts.roles import Bonus
+from holdfast.entities.words import PendingView
 from local.site import Site
 from tests.service.facts import reserved
 from tests.service.probe import Probe

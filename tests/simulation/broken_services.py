@@ -11,7 +11,6 @@ from uuid import UUID, uuid5
 import pytest
 
 import user_service.handlers as users
-from contracts.base import Fact, Service
 from contracts.commands import CancelOrder, CreditAccount, FulfilmentAccepted, PlaceOrder, PutItem, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -24,6 +23,7 @@ from contracts.events import (
     OrderFailed,
 )
 from contracts.topology import PUBLISHER_EXCHANGES, facts_for
+from holdfast.delivery.words import Fact, Service
 from holdfast.pending import Entity, Operation
 from messaging import pending_views
 from messaging.entities import Entities

@@ -15,9 +15,9 @@ from uuid import UUID
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
-from contracts.envelope import Envelope, encode
 from contracts.topology import DEAD_EXCHANGE, FACTS
+from holdfast.delivery.envelope import Envelope, encode
+from holdfast.delivery.words import Fact
 from messaging import inbox
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.consumer import Consumer

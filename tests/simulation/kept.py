@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
+from holdfast.delivery.words import Fact
 from messaging.entities import Entities
 from messaging.message import Message
 from order_service.handlers import DUE_TOGETHER_MAX, OrderHandlers, touched

@@ -11,9 +11,9 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.base import Fact, Service
 from contracts.commands import PutItem, PutPromo
 from contracts.topology import DEAD_EXCHANGE
+from holdfast.delivery.words import Fact, Service
 from messaging.domain import Handlers, Refused
 from messaging.message import Announcement, Message, inbox_key, internal
 from messaging.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from contracts.base import Fact, Service
+from holdfast.delivery.words import Fact, Service
 from messaging.checkpoints import Checkpoint
 
 

@@ -14,7 +14,7 @@ import promo_service.handlers
 import promo_service.settings
 import user_service.handlers
 import user_service.settings
-from contracts.base import Service
+from holdfast.delivery.words import Service
 from messaging.domain import Domain
 from tests.simulation import guest, pure
 from tests.simulation.checks import judge

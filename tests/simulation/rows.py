@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from contracts.base import Fact
+from holdfast.delivery.words import Fact
 from messaging.entity_tables import EntityTables, cause_of, state_of
 from order_service.order import Order
 from promo_service.redemption import Redemption

@@ -25,7 +25,7 @@ from sqlalchemy.pool import StaticPool
 import order_service.tables
 import promo_service.tables
 import user_service.tables
-from contracts.base import Service
+from holdfast.delivery.words import Service
 from local.sources import PROJECT
 from messaging.database import asyncpg_url
 from messaging.entity_tables import EntityTables

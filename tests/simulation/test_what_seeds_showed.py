@@ -11,10 +11,10 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CancelRefused, OrderPlaced, PromoClaimed
 from contracts.roles import Multiply
+from holdfast.delivery.words import Fact
 from messaging.message import Message, internal
 from tests.simulation.kept import MemoryAccounts
 from tests.simulation.on_a_database import compared, small

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.base import Fact, Service
 from contracts.topology import bindings, inbox_queue
+from holdfast.delivery.words import Fact, Service
 from messaging.checkpoints import STEPS, Checkpoint
 from messaging.service import CLOCK_S
 from tests.simulation import clients, guest

@@ -8,8 +8,8 @@ from typing import get_args
 
 import pytest
 
-from contracts.base import Service
 from examples.gift_service.tests.scenes import GIFT, account, coins, ended, endings, gift
+from holdfast.delivery.words import Service
 from local.site import Site
 from messaging.checkpoints import Checkpoint
 from tests.service.probe import Probe

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import DURATION_S_MAX, Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -32,6 +31,7 @@ from examples.gift_service.words import (
     GiftWithdrawn,
     SendGift,
 )
+from holdfast.delivery.words import DURATION_S_MAX, Fact
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SOON, LONG_AGO = NOW + timedelta(seconds=600), NOW - timedelta(days=1)

@@ -8,9 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.commands import OpenAccount
-from contracts.envelope import split
 from contracts.events import AccountOpened, CoinsRefused, OperationWaiting
 from contracts.services import PARTICIPANTS
+from holdfast.delivery.envelope import split
 from messaging.message import Announcement, Message
 from messaging.outbox import Outgoing, outgoing
 

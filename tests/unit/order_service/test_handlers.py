@@ -8,9 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import WAITS_FOR_MAX, Fact
 from contracts.commands import PlaceOrder
 from contracts.events import OrderWaiting
+from holdfast.delivery.words import Fact
+from holdfast.entities.words import WAITS_FOR_MAX
 from messaging.entity_tables import cause_of, state_of
 from messaging.message import Announcement, Message
 from order_service.handlers import Limits, OrderHandlers

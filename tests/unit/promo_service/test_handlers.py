@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import WAITS_FOR_MAX
 from contracts.commands import PutItem, PutPromo, RedeemPromo
 from contracts.events import CoinsMultiplied, PromoWaiting
+from holdfast.entities.words import WAITS_FOR_MAX
 from messaging.entity_tables import cause_of, state_of
 from messaging.message import Announcement, Message
 from promo_service.codes import code_hash
