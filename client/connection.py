@@ -16,7 +16,7 @@ from pydantic_core import from_json
 
 from client.errors import NotAllowed, Unconfirmed, Unreachable
 from client.settings import CA_FILE
-from contracts.topology import QUERIES_EXCHANGE, REPLIES_EXCHANGE
+from holdfast.delivery.names import QUERIES_EXCHANGE, REPLIES_EXCHANGE
 from holdfast.delivery.rabbit.properties import read_whatever_comes
 from holdfast.tls import check_broker_url, of_broker, problem
 

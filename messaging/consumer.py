@@ -9,7 +9,7 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from contracts.topology import DEATH_HEADER, REPLAY_EXCHANGE
+from holdfast.delivery.names import DEATH_HEADER, REPLAY_EXCHANGE
 from holdfast.delivery.words import Fact
 from messaging.checkpoints import Checkpoint, Hook
 from messaging.message import Message, Origin, Unreadable, decode

@@ -10,8 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contracts.topology import DEATH_HEADER, QUERIES_EXCHANGE, REPLIES_EXCHANGE
 from holdfast.delivery.envelope import parse
+from holdfast.delivery.names import DEATH_HEADER, QUERIES_EXCHANGE, REPLIES_EXCHANGE
 from holdfast.delivery.queries import EVERY_SERVICE_QUERIES, Query
 from holdfast.delivery.words import Malformed, Service, explain
 from messaging.database import is_outage

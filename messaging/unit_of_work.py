@@ -179,7 +179,8 @@ class UnitOfWork(Generic[State]):
                     if refused and message.envelope:
                         parked.append((_as_parked(message, message.envelope, refused), origin))
                 await domain.handlers.save(connection, state)
-            done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
+            source = f"/holdfast/{domain.service}"
+            done.messages = outbox.outgoing(done.announced, source, now, domain.topology.taken)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
             done.parked = [(content.reason, str(content.id)) for content, _ in parked]
             await inbox.park(connection, {each.key: each.reason for each, _ in parked})

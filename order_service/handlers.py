@@ -10,9 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contracts import __version__
 from contracts.commands import PlaceOrder, PutItem
 from contracts.events import OrderCancelled, OrderCompleted, OrderFailed
-from contracts.topology import facts_for
+from contracts.topology import SHOP
 from holdfast.delivery.words import Fact
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
@@ -172,7 +173,8 @@ def domain(settings: Settings) -> Domain[Orders]:
     """The order service, as delivery sees it."""
     return Domain(
         service="order_service",
-        facts=facts_for("order_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=OrderHandlers(Limits(settings.deadline_s, settings.ask_again_s, settings.waiting_max)),
         answers=views.answers(),

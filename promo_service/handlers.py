@@ -10,10 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contracts import __version__
 from contracts.base import COINS_MAX
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import OperationEvent, PromoRedeemed, PromoRefused
-from contracts.topology import facts_for
+from contracts.topology import SHOP
 from holdfast.delivery.words import Fact
 from messaging.domain import Domain, Refused
 from messaging.message import Announcement, Message
@@ -178,7 +179,8 @@ def domain(settings: Settings) -> Domain[Promos]:
     limits = settings.wait_s, settings.ask_again_s, settings.misses_max, settings.waiting_max
     return Domain(
         service="promo_service",
-        facts=facts_for("promo_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=PromoHandlers(code_key, *limits),
         answers=views.answers(code_key),

@@ -9,10 +9,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from contracts import __version__
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened, CoinsRefused
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation
-from contracts.topology import facts_for
+from contracts.topology import SHOP
 from holdfast.delivery.words import Fact
 from holdfast.pending import Entity, Operation, Outcome
 from messaging.domain import Domain, Refused
@@ -238,7 +239,8 @@ def domain(settings: Settings) -> Domain[Entities]:
     """The user service, as delivery sees it."""
     return Domain(
         service="user_service",
-        facts=facts_for("user_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=AccountHandlers(Limits(settings.pending_max, settings.join_s, settings.waiting_max)),
         answers=views.answers(),

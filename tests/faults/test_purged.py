@@ -10,7 +10,8 @@ import aio_pika
 import pytest
 
 from client.audit import read
-from contracts.topology import SERVICES, inbox_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.names import inbox_queue
 from holdfast.delivery.words import Service as Name
 from local.parts import Parts
 from tests.evidence import record

@@ -15,6 +15,7 @@ from aiormq.abc import AbstractChannel
 from pamqp.common import FieldValue
 
 from contracts import topology
+from contracts.topology import SHOP
 from holdfast.delivery.queries import EVERY_SERVICE_QUERIES
 from local.parts import Parts
 from local.site import Site
@@ -22,7 +23,7 @@ from tests.evidence import record
 from tests.security.logins import DONE, REFUSED, Attempt, Login, all_powerful, another_client, login
 from tests.security.policy import BROKER, SERVICES, Policy, read
 
-OURS = ("commands", *topology.EXCHANGE_OF.values(), "dead", "replay", "queries", "replies", "unrouted")
+OURS = ("commands", *SHOP.exchanges.values(), "dead", "replay", "queries", "replies", "unrouted")
 EXCHANGES = (*OURS, "", "amq.topic", "amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.rabbitmq.trace")
 OF_SERVICES = [f"{name}{tail}" for name in SERVICES for tail in ("", ".dead", ".queries")] + ["unrouted.dead"]
 QUEUE_ACTIONS = ("declare", "bind", "consume", "purge", "delete")

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
-from contracts.topology import SERVICES, inbox_queue, queries_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.names import inbox_queue, queries_queue
 from holdfast.delivery.words import Service
 from local.site import Site
 from messaging.connection import is_consuming

@@ -27,7 +27,7 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.roles import Bonus, Multiply, PromoEffect
-from contracts.topology import inbox_queue
+from holdfast.delivery.names import inbox_queue
 from holdfast.delivery.words import Fact, Service
 from local.site import Site
 from tests.service.facts import account_with, item_with

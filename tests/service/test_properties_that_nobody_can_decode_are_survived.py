@@ -11,7 +11,7 @@ from structlog.testing import capture_logs
 from contracts.commands import CreditAccount
 from contracts.events import CoinsCredited
 from contracts.queries import ShowAccount
-from contracts.topology import QUERIES_EXCHANGE
+from holdfast.delivery.names import QUERIES_EXCHANGE
 from local.site import Site
 from messaging.connection import is_consuming
 from messaging.queries import Answering

@@ -22,7 +22,7 @@ from contracts.events import (
     OperationEvent,
     OrderFailed,
 )
-from contracts.topology import PUBLISHER_EXCHANGES, facts_for
+from contracts.topology import SHOP
 from holdfast.delivery.words import Fact, Service
 from holdfast.pending import Entity, Operation
 from messaging import pending_views
@@ -186,8 +186,8 @@ def strangers_answer_is_acted_on_by_promos(patch: pytest.MonkeyPatch) -> None:
 
 
 def _misrouted(patch: pytest.MonkeyPatch, service: Service) -> None:
-    for fact in (each for each in facts_for(service).values() if issubclass(each, OperationEvent)):
-        for asked_by in (guest.EXCHANGE, *PUBLISHER_EXCHANGES):
+    for fact in (each for each in SHOP.facts_for(service).values() if issubclass(each, OperationEvent)):
+        for asked_by in (guest.EXCHANGE, *SHOP.publishers):
             key = fact.exchange, f"{fact.type}.{asked_by}"
             patch.setitem(world.ROUTES, key, sorted({*world.ROUTES.get(key, ()), service}))
 

@@ -15,8 +15,9 @@ from uuid import UUID
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.topology import DEAD_EXCHANGE, FACTS
+from contracts.topology import FACTS
 from holdfast.delivery.envelope import Envelope, encode
+from holdfast.delivery.names import DEAD_EXCHANGE
 from holdfast.delivery.words import Fact
 from messaging import inbox
 from messaging.checkpoints import Checkpoint, Hook

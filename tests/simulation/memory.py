@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
 from contracts.commands import PutItem, PutPromo
-from contracts.topology import DEAD_EXCHANGE
+from holdfast.delivery.names import DEAD_EXCHANGE
 from holdfast.delivery.words import Fact, Service
 from messaging.domain import Handlers, Refused
 from messaging.message import Announcement, Message, inbox_key, internal

@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.topology import bindings, inbox_queue
+from contracts.topology import SHOP
+from holdfast.delivery.names import inbox_queue
 from holdfast.delivery.words import Fact, Service
 from messaging.checkpoints import STEPS, Checkpoint
 from messaging.service import CLOCK_S
@@ -36,7 +37,7 @@ COMMITTED: frozenset[Checkpoint] = frozenset(("after commit", "before ack", "aft
 SERVICES: tuple[Service, ...] = ("user_service", "order_service", "promo_service")
 
 ROUTES: dict[tuple[str, str], list[Service]] = {(guest.EXCHANGE, name): ["user_service"] for name in guest.FACTS}
-for _binding in bindings():
+for _binding in SHOP.bindings:
     for _service in SERVICES:
         if _binding.queue == inbox_queue(_service):
             ROUTES.setdefault((_binding.exchange, _binding.routing_key), []).append(_service)

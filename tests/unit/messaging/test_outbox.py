@@ -10,6 +10,7 @@ import pytest
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened, CoinsRefused, OperationWaiting
 from contracts.services import PARTICIPANTS
+from contracts.topology import SHOP
 from holdfast.delivery.envelope import split
 from messaging.message import Announcement, Message
 from messaging.outbox import Outgoing, outgoing
@@ -24,7 +25,7 @@ def refused(asked_by: str, operation_id: UUID) -> CoinsRefused:
 
 
 def sent(*facts: CoinsRefused | AccountOpened | OperationWaiting) -> list[Outgoing]:
-    return outgoing([(Announcement(each), CAUSE) for each in facts], "/test", NOW)
+    return outgoing([(Announcement(each), CAUSE) for each in facts], "/test", NOW, SHOP.taken)
 
 
 def test_one_message_holds_answers_of_one_type_to_one_asker() -> None:
