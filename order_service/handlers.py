@@ -14,9 +14,9 @@ from contracts import __version__
 from contracts.commands import PlaceOrder, PutItem
 from contracts.events import OrderCancelled, OrderCompleted, OrderFailed
 from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact
-from messaging.domain import Domain, Refused
-from messaging.message import Announcement, Message
 from order_service import stock, store, views
 from order_service.order import (
     AnswerOverdue,

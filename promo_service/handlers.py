@@ -15,9 +15,9 @@ from contracts.base import COINS_MAX
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import OperationEvent, PromoRedeemed, PromoRefused
 from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact
-from messaging.domain import Domain, Refused
-from messaging.message import Announcement, Message
 from promo_service import store, views
 from promo_service.claims import Claims, is_spent
 from promo_service.codes import code_hash

@@ -9,10 +9,10 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.queries import PromoView, RedemptionView, ShowPromo, ShowRedemption
+from holdfast.delivery.domain import Answerer
 from holdfast.delivery.queries import Query
 from holdfast.delivery.words import Contract
-from messaging.domain import Answerer
-from messaging.pending_views import pending, pending_gauges
+from holdfast.entities.views import pending, pending_gauges
 from promo_service import store
 from promo_service.codes import code_hash
 from promo_service.redemption import told

@@ -28,9 +28,9 @@ from examples.gift_service.words import (
     SendGift,
     room_id,
 )
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact
-from messaging.domain import Domain, Refused
-from messaging.message import Announcement, Message
 
 DUE_TOGETHER_MAX = 500
 

@@ -9,9 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from examples.gift_service.tables import OPEN, gifts
 from examples.gift_service.words import GiftView, ShowGift
+from holdfast.delivery.domain import Answerer
 from holdfast.delivery.queries import Query
 from holdfast.delivery.words import Contract
-from messaging.domain import Answerer
 
 
 async def show_gift(connection: AsyncConnection, query: Query) -> Contract | None:

@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from contracts.topology import FACTS, SHOP
 from holdfast.delivery.asyncapi import schemas
 from holdfast.delivery.envelope import BATCH, SINGLE, Envelope, encode
+from holdfast.delivery.message import Message, Origin, decode
 from holdfast.delivery.words import Fact
-from messaging.message import Message, Origin, decode
 from tests.contracts.golden import BATCH_BODY, GOLDEN, LINES
 
 SCHEMAS = schemas(SHOP)

@@ -10,7 +10,7 @@ import pytest
 
 from contracts.topology import FACTS
 from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE, VALUES_MAX
-from messaging.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
 
 WORSE_MAX = 4.0
 """How often the time of a healthy batch: it takes some 30 ms for 1 MiB on one core."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from contracts.topology import FACTS
 from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
-from messaging.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
 from tests.contracts.golden import GOLDEN
 
 GOOD = json.loads(GOLDEN["order.place"])

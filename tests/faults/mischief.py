@@ -23,7 +23,7 @@ from tests.service.sites import rows, until
 
 BURST = 100
 FOUND_OUT_S_MAX = 16.0
-"""How long a service may hang on a connection that carries nothing: see `HEARTBEAT_S` in messaging/settings.py."""
+"""How long a service may hang on a connection that carries nothing: see `holdfast.delivery.settings.HEARTBEAT_S`."""
 STILL_S = (1.0, 9.0)
 """How long a service stands still, or the broker has an alarm."""
 

@@ -12,9 +12,9 @@ from typing import cast
 import pytest
 
 from contracts.topology import SERVICES
+from holdfast.delivery.checkpoints import STEPS, Checkpoint, Job
+from holdfast.delivery.unit_of_work import ATTEMPTS_MAX
 from holdfast.delivery.words import Service as Name
-from messaging.checkpoints import STEPS, Checkpoint, Job
-from messaging.unit_of_work import ATTEMPTS_MAX
 from tests.evidence import record
 from tests.faults.process import live_and_die, start_doomed, was_killed
 from tests.faults.stage import Stage

@@ -13,11 +13,11 @@ from aio_pika.abc import AbstractChannel
 from pamqp.commands import Basic
 
 from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast.delivery.consumer import NAME_MAX
 from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
 from holdfast.delivery.names import DEATH_HEADER, REPLAY_EXCHANGE, inbox_queue
 from holdfast.delivery.words import Service
-from messaging.consumer import NAME_MAX
-from messaging.message import Message, Origin, Unreadable, decode
 from tests.contracts.golden import GOLDEN
 
 Fate = Literal["parked", "decided", "expires", "unrouted", "answered", "ignored", "refused"]

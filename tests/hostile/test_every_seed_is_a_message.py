@@ -11,8 +11,8 @@ import pytest
 
 from contracts.topology import FACTS, SERVICES, SHOP
 from holdfast.delivery.envelope import BODY_BYTES_MAX, SINGLE
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
 from holdfast.delivery.names import DEATH_HEADER
-from messaging.message import Message, Origin, Unreadable, decode
 from tests.hostile import HostileMessage, hostile
 from tests.hostile.message import command
 from tests.hostile.texts import HUGE

@@ -25,10 +25,10 @@ from contracts.events import (
 )
 from contracts.roles import Multiply
 from contracts.services import PARTICIPANTS, participant
+from holdfast.delivery.database import asyncpg_url
+from holdfast.delivery.migrations import main, migrate
 from holdfast.delivery.words import Service
 from local.site import Site
-from messaging.database import asyncpg_url
-from messaging.migrations import main, migrate
 from tests.service.facts import account_with, placed, reserved
 from tests.service.kept import SAMPLES, Sample
 from tests.service.probe import Probe

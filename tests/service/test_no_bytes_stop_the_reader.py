@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from contracts.topology import SHOP
 from holdfast.delivery.envelope import BATCH, SINGLE
-from messaging.message import Message, Origin, decode
+from holdfast.delivery.message import Message, Origin, decode
 
 FACTS = SHOP.facts_for("user_service")
 JSON = st.recursive(

@@ -28,8 +28,8 @@ from contracts.events import CoinsCredited, CoinsMultiplied, PromoClaimed, Promo
 from contracts.queries import ShowPromo, ShowRedemption
 from contracts.roles import Bonus, Multiply
 from holdfast.delivery.envelope import Envelope
+from holdfast.delivery.tracing import Tracer
 from local.site import Site
-from messaging.tracing import Tracer
 from promo_service.codes import code_hash
 from tests.service.probe import Probe
 from tests.service.sites import CODE_KEY, Instance, arrived, kept_as, make, rows, running, unstarted, value

@@ -15,8 +15,8 @@ import promo_service.settings
 import user_service.handlers
 import user_service.settings
 from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain
 from holdfast.delivery.words import Service
-from messaging.domain import Domain
 from tests.simulation import guest, pure
 from tests.simulation.checks import judge
 from tests.simulation.database import DatabaseNode

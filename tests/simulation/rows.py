@@ -9,7 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from holdfast.delivery.words import Fact
-from messaging.entity_tables import EntityTables, cause_of, state_of
+from holdfast.entities.tables import EntityTables, cause_of, state_of
 from order_service.order import Order
 from promo_service.redemption import Redemption
 from tests.simulation.keeper import MemoryKeeper

@@ -11,10 +11,10 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
+from holdfast.delivery.outbox import Outgoing
+from holdfast.delivery.relay import Relay, _is_outage
 from local.parts import Parts
 from local.site import Site
-from messaging.outbox import Outgoing
-from messaging.relay import Relay, _is_outage
 from provision.secrets import amqp_url
 from tests.faults.proxy import CONFIRM, Proxy
 from tests.simulation.channel import Channel, Verdict

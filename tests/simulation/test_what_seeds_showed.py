@@ -14,8 +14,8 @@ import pytest
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CancelRefused, OrderPlaced, PromoClaimed
 from contracts.roles import Multiply
+from holdfast.delivery.message import Message, internal
 from holdfast.delivery.words import Fact
-from messaging.message import Message, internal
 from tests.simulation.kept import MemoryAccounts
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.plan import FAULTS, Fault, Mode, plan

@@ -14,10 +14,10 @@ from typing import Any
 from uuid import UUID
 
 from contracts.topology import SHOP
+from holdfast.delivery.checkpoints import STEPS, Checkpoint
 from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.service import CLOCK_S
 from holdfast.delivery.words import Fact, Service
-from messaging.checkpoints import STEPS, Checkpoint
-from messaging.service import CLOCK_S
 from tests.simulation import clients, guest
 from tests.simulation.history import History
 from tests.simulation.node import Delivery, Died, Event, Node, Parcel, Reached

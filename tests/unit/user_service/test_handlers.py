@@ -23,11 +23,11 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, Credit, GivesUpReservation
+from holdfast.delivery.domain import Refused
 from holdfast.delivery.words import Exchange, Fact
+from holdfast.entities.entities import Entities
+from holdfast.entities.tables import cause_of, state_of
 from holdfast.pending import Entity
-from messaging.domain import Refused
-from messaging.entities import Entities
-from messaging.entity_tables import cause_of, state_of
 from tests.unit.user_service.moves import ACCOUNT, START, id_of, message, nobody, parse, play, play_table
 from user_service.handlers import AccountHandlers, Limits, decide
 

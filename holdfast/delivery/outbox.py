@@ -11,9 +11,9 @@ from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from holdfast.delivery.envelope import pack
+from holdfast.delivery.message import Announcement, Message, Origin, Unreadable, announce, printable
 from holdfast.delivery.names import DEAD_EXCHANGE
-from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
-from messaging.tables import DeliveryTables
+from holdfast.delivery.tables import DeliveryTables
 
 BYTES_PER_MESSAGE = 512 * 1024
 """Keeps a message well under the largest body that is read."""

@@ -12,8 +12,8 @@ from contracts.events import AccountOpened, CoinsRefused, OperationWaiting
 from contracts.services import PARTICIPANTS
 from contracts.topology import SHOP
 from holdfast.delivery.envelope import split
-from messaging.message import Announcement, Message
-from messaging.outbox import Outgoing, outgoing
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.outbox import Outgoing, outgoing
 
 CAUSE = Message(uuid4(), uuid4(), OpenAccount(account_id="ada"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

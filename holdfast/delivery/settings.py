@@ -1,4 +1,4 @@
-"""What a service is told by its environment. Each variable begins with the service's name, such as `USER_SERVICE_`."""
+"""What a service is told by its environment. Each variable begins with the service's own prefix."""
 
 from __future__ import annotations
 

@@ -9,11 +9,11 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.queries import Query
+from holdfast.delivery.tables import DeliveryTables
 from holdfast.delivery.topology import Topology
 from holdfast.delivery.words import Contract, Fact, Service
-from messaging.message import Announcement, Message
-from messaging.tables import DeliveryTables
 
 State = TypeVar("State")
 Answerer = Callable[[AsyncConnection, Query], Awaitable[Contract | None]]

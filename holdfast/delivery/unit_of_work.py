@@ -15,15 +15,15 @@ import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from holdfast.delivery import inbox, outbox
+from holdfast.delivery.checkpoints import Checkpoint, Hook
+from holdfast.delivery.database import is_conflict, is_given_up, is_outage
+from holdfast.delivery.domain import Domain, Refused, State
 from holdfast.delivery.envelope import SINGLE, Envelope
-from messaging import inbox, outbox
-from messaging.checkpoints import Checkpoint, Hook
-from messaging.database import is_conflict, is_given_up, is_outage
-from messaging.domain import Domain, Refused, State
-from messaging.message import Announcement, Message, Origin, Unreadable, internal, unreadable_key
-from messaging.metrics import Metrics
-from messaging.outbox import Outgoing
-from messaging.tracing import Tracer
+from holdfast.delivery.message import Announcement, Message, Origin, Unreadable, internal, unreadable_key
+from holdfast.delivery.metrics import Metrics
+from holdfast.delivery.outbox import Outgoing
+from holdfast.delivery.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 

@@ -19,25 +19,25 @@ from faststream.security import BaseSecurity
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from holdfast.delivery import inbox, logs, outbox
+from holdfast.delivery.answering import Answering
 from holdfast.delivery.asyncapi import document, page
+from holdfast.delivery.checkpoints import Hook
+from holdfast.delivery.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming
+from holdfast.delivery.consumer import PREFETCH, Consumer
+from holdfast.delivery.database import READ_S_MAX, engine, is_outage
+from holdfast.delivery.domain import Answerer, Domain, State
+from holdfast.delivery.message import inbox_key, unreadable_key
+from holdfast.delivery.metrics import Metrics
 from holdfast.delivery.names import inbox_queue, queries_queue
 from holdfast.delivery.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
 from holdfast.delivery.rabbit.properties import read_whatever_comes
+from holdfast.delivery.relay import Relay
+from holdfast.delivery.settings import ServiceSettings, named, read_settings
+from holdfast.delivery.tracing import Tracer, tracer
+from holdfast.delivery.unit_of_work import UnitOfWork
+from holdfast.delivery.web import Web
 from holdfast.delivery.words import Contract
-from messaging import inbox, logs, outbox
-from messaging.checkpoints import Hook
-from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming
-from messaging.consumer import PREFETCH, Consumer
-from messaging.database import READ_S_MAX, engine, is_outage
-from messaging.domain import Answerer, Domain, State
-from messaging.message import inbox_key, unreadable_key
-from messaging.metrics import Metrics
-from messaging.queries import Answering
-from messaging.relay import Relay
-from messaging.settings import ServiceSettings, named, read_settings
-from messaging.tracing import Tracer, tracer
-from messaging.unit_of_work import UnitOfWork
-from messaging.web import Web
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
