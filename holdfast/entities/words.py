@@ -11,7 +11,7 @@ from pydantic import Field
 from holdfast.delivery.words import Contract
 
 PENDING_SHOWN_MAX = 200
-"""Of more pending operations of one entity the first are shown: a reply is one message, and nobody reads thousands."""
+"""An entity with more pending operations shows the first: a reply is one message, and nobody reads thousands."""
 
 WAITS_FOR_MAX = 20
 """How many of the operations that another waits for are told."""
