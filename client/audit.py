@@ -16,8 +16,8 @@ from client.audit_rows import Books, Finding
 from client.audit_sagas import in_flight, outbox_findings, saga_mismatches, use_findings
 from client.errors import Unreachable
 from client.settings import CA_FILE, SERVICE_PLACE
-from contracts.base import Service
-from contracts.tls import of_database, problem
+from holdfast.delivery.words import Service
+from holdfast.tls import of_database, problem
 
 RECHECK_S, RECHECKS_MAX = 1.0, 5
 """What two services say differently is looked at again after this time, so often: they were not read at one moment,

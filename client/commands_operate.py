@@ -19,9 +19,9 @@ from client.session import REFUSED, UNREACHABLE, USAGE, Failed, Json, as_written
 from client.settings import Settings
 from client.tap import Follower, Seen, tap
 from client.timeline import line, short
-from contracts.base import Service
-from contracts.queries import StatusView
 from contracts.topology import SERVICES
+from holdfast.delivery.queries import StatusView
+from holdfast.delivery.words import Service
 
 dead = typer.Typer(no_args_is_help=True, help="List, show and replay what no service could handle.")
 

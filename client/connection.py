@@ -16,9 +16,9 @@ from pydantic_core import from_json
 
 from client.errors import NotAllowed, Unconfirmed, Unreachable
 from client.settings import CA_FILE
-from contracts.amqp import read_whatever_comes
-from contracts.tls import check_broker_url, of_broker, problem
-from contracts.topology import QUERIES_EXCHANGE, REPLIES_EXCHANGE
+from holdfast.delivery.names import QUERIES_EXCHANGE, REPLIES_EXCHANGE
+from holdfast.delivery.rabbit.properties import read_whatever_comes
+from holdfast.tls import check_broker_url, of_broker, problem
 
 HEARTBEAT_S = 4
 """A connection whose other end has gone without a word is given up after a quarter of a minute, not after three."""
@@ -32,7 +32,7 @@ Done = TypeVar("Done")
 
 
 class Connection:
-    """`user`: the broker user. `name`: how the RabbitMQ UI shows the connection. `tls_ca_file`: see `contracts.tls`."""
+    """`user`: the broker user. `name`: how the RabbitMQ UI shows the connection. `tls_ca_file`: see `holdfast.tls`."""
 
     def __init__(self, url: str, name: str, tls_ca_file: str = "") -> None:
         read_whatever_comes()

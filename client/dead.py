@@ -15,16 +15,8 @@ from pydantic_core import from_json
 
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unreachable
-from contracts.topology import (
-    DEATH_HEADER,
-    EXCHANGE_OF,
-    FACTS,
-    REPLAY_EXCHANGE,
-    SERVICES,
-    TAKEN,
-    UNROUTED_QUEUE,
-    dead_queue,
-)
+from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast.delivery.names import DEATH_HEADER, REPLAY_EXCHANGE, UNROUTED_QUEUE, dead_queue
 
 LETTERS_MAX = 200
 """Letters of each queue that are looked at; the rest come into view as these are replayed."""
@@ -179,8 +171,8 @@ def _origin(service: str, message: AbstractIncomingMessage, death: dict[str, Any
     key = str((death.get("routing-keys") or [""])[0])
     if sender in (service, OPERATOR):
         return str(headers.get("exchange") or death.get("exchange") or ""), str(headers.get("routing_key") or key)
-    exchange = next((own for name, own in EXCHANGE_OF.items() if name == sender), "commands")
-    may_be_sent = _is_of_clients(key) if exchange == "commands" else (exchange, key) in TAKEN
+    exchange = next((own for name, own in SHOP.exchanges.items() if name == sender), "commands")
+    may_be_sent = _is_of_clients(key) if exchange == "commands" else (exchange, key) in SHOP.taken
     return exchange, key if may_be_sent else ""
 
 

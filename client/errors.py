@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.base import Contract
+from holdfast.delivery.words import Contract
 
 
 class NotConfigured(Exception):

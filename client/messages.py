@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from contracts.base import Fact
+from holdfast.delivery.words import Fact
 
 
 def own_id(command: Fact) -> UUID | None:

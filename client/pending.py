@@ -10,7 +10,7 @@ from rich.console import Console
 
 from client.session import table
 from client.timeline import short
-from contracts.queries import PendingView
+from holdfast.entities.words import PendingView
 
 
 def render_pending(console: Console, pending: Sequence[PendingView], count: int | None, now: datetime) -> None:

@@ -8,9 +8,7 @@ from uuid import UUID
 
 from client.connection import Connection
 from client.errors import QueryRefused, Unreachable
-from contracts.base import Contract, Service
 from contracts.queries import (
-    EVERY_SERVICE_QUERIES,
     AccountView,
     CatalogView,
     HistoryView,
@@ -19,22 +17,26 @@ from contracts.queries import (
     ListCatalog,
     OperationView,
     OrderView,
-    OutcomeView,
     PromoView,
-    Query,
     RedemptionView,
     ShowAccount,
     ShowHistory,
     ShowItem,
     ShowOperation,
     ShowOrder,
-    ShowOutcome,
     ShowPromo,
     ShowRedemption,
+)
+from holdfast.delivery.queries import (
+    EVERY_SERVICE_QUERIES,
+    OutcomeView,
+    Query,
+    ShowOutcome,
     ShowStatus,
     StatusView,
     parse_reply,
 )
+from holdfast.delivery.words import Contract, Service
 
 ANSWER_S_MAX = 5.0
 HISTORY_PAGE = 500

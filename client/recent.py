@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from contracts.base import AFTER_MAX, Contract
+from contracts.base import AFTER_MAX
 from contracts.queries import AccountView, OperationView, OrderView, RedemptionView
+from holdfast.delivery.words import Contract
 
 REMEMBERED_S = 900.0
 """How long a command is named whose answer is not known, in seconds. One that never comes makes those that name it wait

@@ -17,10 +17,10 @@ from client.errors import CommandRefused, NotAllowed, Unconfirmed, Unreachable
 from client.messages import own_id
 from client.questions import Questions
 from client.recent import Memory, Recent, joined
-from contracts.base import Contract, Fact, Service
 from contracts.commands import PlaceOrder
-from contracts.envelope import Envelope, encode, parts
-from contracts.queries import OutcomeView, ShowOutcome
+from holdfast.delivery.envelope import Envelope, encode, parts
+from holdfast.delivery.queries import OutcomeView, ShowOutcome
+from holdfast.delivery.words import Contract, Fact, Service
 
 SEND_S_MAX = 15.0
 WAIT_S_MAX = 30.0

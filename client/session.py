@@ -31,7 +31,8 @@ from client.errors import (
 )
 from client.recall import Recall
 from client.settings import Settings
-from contracts.base import Scarce, explain
+from contracts.base import Scarce
+from holdfast.delivery.words import explain
 
 REFUSED, USAGE, UNREACHABLE = 1, 2, 3
 WIDTH_MIN = 150

@@ -7,7 +7,7 @@ from typing import Self
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from client.errors import NotConfigured
-from contracts.tls import check_broker_url, check_ca_file, check_database_url
+from holdfast.tls import check_broker_url, check_ca_file, check_database_url
 
 SERVICE_PLACE = "{service}"
 CA_FILE = "HOLDFAST_TLS_CA_FILE"

@@ -17,10 +17,10 @@ from client.session import Failed
 from client.settings import Settings
 from client.tap import Seen, tap
 from client.timeline import line
-from contracts.base import Fact
 from contracts.events import CoinsCredited
 from contracts.queries import AccountView, ItemView
 from contracts.roles import Multiply
+from holdfast.delivery.words import Fact
 
 EVENT_S_MAX = 20.0
 """Each event of the demo comes within seconds; this long is waited before it counts as missing."""

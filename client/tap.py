@@ -12,9 +12,9 @@ from aio_pika.abc import AbstractIncomingMessage
 
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unreachable
-from contracts.base import Fact, Malformed
-from contracts.envelope import Envelope, read, split
-from contracts.topology import FACTS, PUBLISHER_EXCHANGES
+from contracts.topology import FACTS, SHOP
+from holdfast.delivery.envelope import Envelope, read, split
+from holdfast.delivery.words import Fact, Malformed
 
 LENGTH_MAX = 100_000
 """A tap that nobody reads loses its oldest messages instead of filling the broker."""
@@ -50,7 +50,7 @@ async def tap(connection: Connection) -> AsyncIterator[asyncio.Queue[Seen | None
             durable=False,
             arguments={"x-max-length": LENGTH_MAX},
         )
-        for name in PUBLISHER_EXCHANGES:
+        for name in SHOP.publishers:
             await queue.bind(await channel.get_exchange(name, ensure=False), "#")
         await queue.consume(take, no_ack=True)
     except OUTAGE as error:

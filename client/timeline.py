@@ -10,8 +10,8 @@ from rich.text import Text
 
 from contracts import commands as c
 from contracts import events as e
-from contracts.base import Fact
 from contracts.roles import Bonus, Multiply
+from holdfast.delivery.words import Fact
 
 WIDTH_ACCOUNT, WIDTH_EVENT = 20, 20
 

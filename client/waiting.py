@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
 from client.errors import StillOpen, Unreachable
-from contracts.base import Contract
 from contracts.queries import OperationView, OrderView, RedemptionView
+from holdfast.delivery.words import Contract
 
 View = TypeVar("View", bound=Contract)
 

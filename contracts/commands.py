@@ -8,26 +8,12 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field, model_validator
 
-from contracts.base import (
-    AccountId,
-    After,
-    Audience,
-    Code,
-    Coins,
-    Count,
-    Exchange,
-    Fact,
-    Item,
-    Quantity,
-    Reason,
-    Scarce,
-    Seconds,
-    Service,
-)
+from contracts.base import AccountId, After, Audience, Code, Coins, Count, Item, Quantity, Scarce, ShopFact
 from contracts.roles import Change, ChangeOf, ChangesBalance, PromoEffect
+from holdfast.delivery.words import Exchange, Reason, Seconds, Service
 
 
-class _Command(Fact):
+class _Command(ShopFact):
     exchange: ClassVar[Exchange] = "commands"
 
 

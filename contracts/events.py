@@ -7,29 +7,16 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, Field
 
-from contracts.base import (
-    WAITS_FOR_MAX,
-    AccountId,
-    After,
-    Coins,
-    Count,
-    Exchange,
-    Fact,
-    Factor,
-    Item,
-    Quantity,
-    Reason,
-    Seconds,
-    Service,
-)
+from contracts.base import AccountId, After, Coins, Count, Factor, Item, Quantity, ShopFact
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation, PromoEffect
-from contracts.services import participant, takers
+from contracts.services import takers
+from holdfast.delivery.words import Exchange, Reason, Seconds, Service
+from holdfast.entities.words import WAITS_FOR_MAX, OperationKind
 
 AskedBy = Annotated[str, Field(max_length=64, description="The exchange by which the operation came.")]
-OperationKind = Annotated[str, Field(max_length=32, description="The kind of the operation.")]
 
 
-class OperationEvent(Fact):
+class OperationEvent(ShopFact):
     """Says something of an operation on an account. `asked_by`: whose it is; no other service gets it."""
 
     exchange: ClassVar[Exchange] = "user"
@@ -44,11 +31,11 @@ class OperationEvent(Fact):
         return f"{self.type}.{self.asked_by}"
 
     @classmethod
-    def bound_by(cls, service: Service) -> str:
-        return f"{cls.type}.{participant(service).exchange}"
+    def bound_by(cls, exchange: Exchange) -> str:
+        return f"{cls.type}.{exchange}"
 
 
-class AccountOpened(Fact):
+class AccountOpened(ShopFact):
     """The account exists."""
 
     type: ClassVar[str] = "account.opened"
@@ -184,7 +171,7 @@ class OperationAccepted(OperationEvent):
     deadline: AwareDatetime | None = None
 
 
-class _OrderEvent(Fact):
+class _OrderEvent(ShopFact):
     exchange: ClassVar[Exchange] = "order"
     saga_field: ClassVar[str] = "order_id"
 
@@ -280,7 +267,7 @@ class CancelRefused(_OrderEvent):
     reason: Reason
 
 
-class _PromoEvent(Fact):
+class _PromoEvent(ShopFact):
     """None of them holds the code, which is a secret between its holder and the promo service."""
 
     exchange: ClassVar[Exchange] = "promo"

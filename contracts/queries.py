@@ -1,61 +1,22 @@
-"""Questions to a service and their answers: JSON request and reply over the broker, outside of any saga.
-
-A request goes to the exchange `queries` with its type as routing key and the asker's own reply queue in `reply_to`;
-the answer goes to the exchange `replies` with that queue's name as routing key and the request's correlation id.
-A question about something unknown is answered with `null`.
-"""
+"""The questions about accounts, orders, the catalog, redemptions and promo codes, and their answers."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import COINS_MAX, AccountId, Audience, Code, Contract, Count, Item, Scarce, Service
-from contracts.events import OperationKind
+from contracts.base import COINS_MAX, AccountId, Audience, Code, Count, Item, Scarce
 from contracts.roles import PromoEffect
+from holdfast.delivery.queries import Query, Reply
+from holdfast.delivery.words import Contract, Service
+from holdfast.entities.words import PENDING_SHOWN_MAX, OperationKind, OperationState, PendingView
 
-OperationState = Annotated[
-    str,
-    Field(
-        description="`outside` (those in `after` have not come), `waiting`, `accepted` (it waits, and takes effect for "
-        "certain), `reserved`, `refused`, how a reservation ended (`captured`, `released`, `expired`), or what it did "
-        "(`credited`, `multiplied`, …)."
-    ),
-]
 OrderState = Literal["placed", "reserved", "confirmed", "completed", "failed", "cancelled"]
 RedemptionState = Literal["waiting", "claimed", "redeemed", "refused"]
 Fulfilment = Literal["instant", "external"]
-Reply = type[Contract]
-
-PENDING_SHOWN_MAX = 200
-"""An account with more pending operations shows the first: a reply is one message, and nobody reads thousands."""
-
-
-class Query(Contract):
-    """A question, answered with a `reply` (or null) by `service`, or by each service where it has none.
-
-    `audience`: who may ask it.
-    """
-
-    type: ClassVar[str]
-    service: ClassVar[Service]
-    reply: ClassVar[Reply]
-    audience: ClassVar[tuple[Audience, ...]] = ("client", "operator")
-
-
-class PendingView(Contract):
-    """An operation of an account, an item or a code that is open, or settled behind one that is open."""
-
-    operation_id: UUID
-    kind: OperationKind | None
-    state: OperationState
-    size: int | None = Field(description="Coins, pieces or uses; the factor of a multiply.")
-    deadline: datetime | None = Field(description="When it ends or is answered at the latest by its own deadline.")
-    waits_for: tuple[UUID, ...] = Field(description="The first of the open operations before it, if it waits.")
-    waits_until: datetime | None = Field(description="When it is answered at the latest, if it waits.")
 
 
 class AccountView(Contract):
@@ -256,53 +217,3 @@ class ShowPromo(Query):
     audience: ClassVar[tuple[Audience, ...]] = ("operator",)
 
     code: Code
-
-
-class OutcomeView(Contract):
-    """What became of a message: `handled`, `parked` in the dead-letter queue with a reason, or `unknown` so far."""
-
-    outcome: Literal["handled", "parked", "unknown"]
-    reason: str | None = None
-
-
-class StatusView(Contract):
-    """A service instance as it sees itself. Ages in seconds; `url` serves /health, /metrics and /asyncapi.
-
-    `parked`: messages put in the dead-letter queue, within the time that the inbox remembers, and not handled since.
-    """
-
-    service: str
-    instance: str
-    version: str
-    url: str
-    healthy: bool
-    problems: tuple[str, ...]
-    outbox_rows: int
-    outbox_oldest_s: float
-    parked: int
-    gauges: dict[str, float]
-
-
-class ShowStatus(Query):
-    """How the instance that happens to answer is doing. `service` names the one that is asked."""
-
-    type: ClassVar[str] = "status"
-    reply: ClassVar[Reply] = StatusView
-
-
-class ShowOutcome(Query):
-    """What became of a message that was sent to the service."""
-
-    type: ClassVar[str] = "outcome"
-    reply: ClassVar[Reply] = OutcomeView
-
-    message_id: UUID
-
-
-EVERY_SERVICE_QUERIES: dict[str, type[Query]] = {query.type: query for query in (ShowStatus, ShowOutcome)}
-"""The questions that every service answers; the routing key is `<service>.<type>`."""
-
-
-def parse_reply(query: Query, body: Any) -> Contract | None:
-    """The answer to `query`, or None where what it asks about is unknown."""
-    return None if body is None else query.reply.model_validate(body)

@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, Protocol
 
 from pydantic import Field
 
-from contracts.base import AccountId, After, Coins, Contract, Fact, Factor, Seconds, Service
+from contracts.base import AccountId, After, Coins, Factor, ShopFact
+from holdfast.delivery.words import Contract, Seconds, Service
 
 
 class Credit(Contract):
@@ -66,7 +67,7 @@ class ChangeOf(NamedTuple):
 PromoEffect = Annotated[Multiply | Bonus, Field(discriminator="kind")]
 
 
-class _Role(Fact):
+class _Role(ShopFact):
     consumers: ClassVar[tuple[Service, ...]] = ("user_service",)
 
     account_id: AccountId

@@ -1,1 +1,3 @@
-"""Sagas that keep their isolation: the rule (`holdfast.pending`), for any entity that sagas touch."""
+"""Sagas that keep their isolation: the rule (`holdfast.pending`), for any entity that sagas touch; its entities on
+PostgreSQL (`holdfast.entities`); and messages between services that lose and double nothing (`holdfast.delivery`).
+"""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from contracts.topology import MESSAGE_BYTES_MAX
+from holdfast.delivery.names import MESSAGE_BYTES_MAX
 from local import sources
 from local.account import unprivileged
 from local.certificate import Certificate

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from contracts.tls import VERIFIED
+from holdfast.tls import VERIFIED
 from local.account import Account
 from provision.secrets import write
 

@@ -1,6 +1,6 @@
 """`python -m order_service`: run the order service until SIGTERM."""
 
-from messaging.service import main
+from holdfast.delivery.service import main
 from order_service.handlers import domain
 from order_service.settings import Settings
 

@@ -10,12 +10,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
+from contracts import __version__
 from contracts.commands import PlaceOrder, PutItem
 from contracts.events import OrderCancelled, OrderCompleted, OrderFailed
-from contracts.topology import facts_for
-from messaging.domain import Domain, Refused
-from messaging.message import Announcement, Message
+from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact
 from order_service import stock, store, views
 from order_service.order import (
     AnswerOverdue,
@@ -172,7 +173,8 @@ def domain(settings: Settings) -> Domain[Orders]:
     """The order service, as delivery sees it."""
     return Domain(
         service="order_service",
-        facts=facts_for("order_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=OrderHandlers(Limits(settings.deadline_s, settings.ask_again_s, settings.waiting_max)),
         answers=views.answers(),

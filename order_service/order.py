@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Literal, NoReturn
 from uuid import UUID
 
-from contracts.base import COINS_MAX, Exchange, Fact, Reason, Scarce
+from contracts.base import COINS_MAX, Scarce
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
 from contracts.events import (
     CancelRefused,
@@ -28,6 +28,7 @@ from contracts.events import (
     OrderFailed,
     OrderPlaced,
 )
+from holdfast.delivery.words import Exchange, Fact, Reason
 
 ASK_AGAIN_S_MAX = 3600.0
 """The longest pause before the user service is asked again, in seconds."""

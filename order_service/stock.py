@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import TypeAlias, assert_never, cast
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.commands import PutItem
 from contracts.events import OrderPlaced, OrderWaiting
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities, may_wait
+from holdfast.entities.tables import Note, state_of
+from holdfast.entities.views import wait_of
 from holdfast.pending import Entity, Operation, Outcome
-from messaging.entities import Entities, may_wait
-from messaging.entity_tables import Note, state_of
-from messaging.pending_views import wait_of
 from order_service import kinds
 from order_service.order import GiveBack, GoodsRefused, GoodsTaken, Item, Order, Sell, Take, Wish
 

@@ -13,8 +13,8 @@ from sqlalchemy import ARRAY, Row, String, Uuid, bindparam, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging.database import moment
-from messaging.entities import Entities, Keeper
+from holdfast.delivery.database import moment
+from holdfast.entities.entities import Entities, Keeper
 from order_service import tables
 from order_service.kinds import KINDS
 from order_service.order import Item, Order

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
-from contracts.queries import CatalogView, ItemView, ListCatalog, OrderView, Query, ShowItem, ShowOrder
-from messaging.domain import Answerer
-from messaging.pending_views import pending, pending_gauges
+from contracts.queries import CatalogView, ItemView, ListCatalog, OrderView, ShowItem, ShowOrder
+from holdfast.delivery.domain import Answerer
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
+from holdfast.entities.views import pending, pending_gauges
 from order_service.stock import free
 from order_service.store import keeper
 from order_service.tables import items, orders

@@ -1,6 +1,6 @@
 """`python -m promo_service`: run the promo service until SIGTERM."""
 
-from messaging.service import main
+from holdfast.delivery.service import main
 from promo_service.handlers import domain
 from promo_service.settings import Settings
 

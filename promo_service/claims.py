@@ -8,10 +8,10 @@ from datetime import datetime
 from typing import Any, assert_never
 
 from contracts.commands import RedeemPromo
+from holdfast.entities.entities import Entities, may_wait
+from holdfast.entities.tables import Note
+from holdfast.entities.views import wait_of
 from holdfast.pending import Operation, Outcome, Refused
-from messaging.entities import Entities, may_wait
-from messaging.entity_tables import Note
-from messaging.pending_views import wait_of
 from promo_service.kinds import Claim
 from promo_service.redemption import Redemption
 from promo_service.uses import (

@@ -10,12 +10,14 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import COINS_MAX, Fact
+from contracts import __version__
+from contracts.base import COINS_MAX
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import OperationEvent, PromoRedeemed, PromoRefused
-from contracts.topology import facts_for
-from messaging.domain import Domain, Refused
-from messaging.message import Announcement, Message
+from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact
 from promo_service import store, views
 from promo_service.claims import Claims, is_spent
 from promo_service.codes import code_hash
@@ -177,7 +179,8 @@ def domain(settings: Settings) -> Domain[Promos]:
     limits = settings.wait_s, settings.ask_again_s, settings.misses_max, settings.waiting_max
     return Domain(
         service="promo_service",
-        facts=facts_for("promo_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=PromoHandlers(code_key, *limits),
         answers=views.answers(code_key),

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from messaging.migrations import main
+from holdfast.delivery.migrations import main
 from promo_service.settings import Migration
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from contracts.base import COINS_MAX, Exchange, Fact
+from contracts.base import COINS_MAX
 from contracts.commands import RedeemPromo
 from contracts.events import (
     CoinsCredited,
@@ -19,6 +19,7 @@ from contracts.events import (
     PromoRefused,
     PromoWaiting,
 )
+from holdfast.delivery.words import Exchange, Fact
 from promo_service.kinds import USED_UP
 from promo_service.redemption import Promo, Redemption, State, told
 from promo_service.uses import Capture, Release, Take, UseAwaited, UseRefused, UseTaken, Want, Withdraw

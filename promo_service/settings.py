@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import Field, SecretStr
 from pydantic_settings import SettingsConfigDict
 
-from contracts.base import DURATION_S_MAX
-from messaging.settings import MigrationSettings, ServiceSettings
+from holdfast.delivery.settings import MigrationSettings, ServiceSettings
+from holdfast.delivery.words import DURATION_S_MAX
 from promo_service.promo import ASK_AGAIN_S_MAX
 
 

@@ -13,8 +13,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.roles import Bonus, Multiply, PromoEffect
-from messaging.database import moment
-from messaging.entities import Entities, Keeper
+from holdfast.delivery.database import moment
+from holdfast.entities.entities import Entities, Keeper
 from promo_service.kinds import KINDS
 from promo_service.redemption import MISSES_S, Promo, Redemption
 from promo_service.tables import MISSED, codes, puts, redemptions, uses

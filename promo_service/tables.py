@@ -18,8 +18,8 @@ from sqlalchemy import (
     text,
 )
 
-from messaging.entity_tables import entity_tables
-from messaging.tables import delivery_tables
+from holdfast.delivery.tables import delivery_tables
+from holdfast.entities.tables import entity_tables
 from promo_service.redemption import MISSES
 
 metadata = MetaData()

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.base import Exchange, Fact
+from holdfast.delivery.words import Exchange, Fact
 
 Use = Literal["account", "code"]
 """The account's one use of the code, or one of all uses of the code."""

@@ -8,10 +8,11 @@ from functools import partial
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
-from contracts.queries import PromoView, Query, RedemptionView, ShowPromo, ShowRedemption
-from messaging.domain import Answerer
-from messaging.pending_views import pending, pending_gauges
+from contracts.queries import PromoView, RedemptionView, ShowPromo, ShowRedemption
+from holdfast.delivery.domain import Answerer
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
+from holdfast.entities.views import pending, pending_gauges
 from promo_service import store
 from promo_service.codes import code_hash
 from promo_service.redemption import told

@@ -13,7 +13,7 @@ import sys
 
 import asyncpg
 
-from contracts.tls import check_ca_file, check_database_url, problem
+from holdfast.tls import check_ca_file, check_database_url, problem
 from provision import broker, databases
 from provision.management import Management, ManagementError
 from provision.secrets import VHOST

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from contracts import topology
+from contracts.topology import SHOP
+from holdfast.delivery import names
 from provision.management import Management
 from provision.permissions import CLIENT_TAG, NOTHING, Rights, of_all, of_client
 from provision.secrets import broker_password
@@ -40,11 +42,11 @@ def definitions(vhost: str, settings: Settings) -> Definitions:
 def exchanges(vhost: str) -> list[Definitions]:
     """Durable topic exchanges; a command that no service takes goes to `unrouted` instead of nowhere."""
     others = (
-        topology.DEAD_EXCHANGE,
-        topology.REPLAY_EXCHANGE,
-        topology.QUERIES_EXCHANGE,
-        topology.REPLIES_EXCHANGE,
-        topology.UNROUTED_EXCHANGE,
+        names.DEAD_EXCHANGE,
+        names.REPLAY_EXCHANGE,
+        names.QUERIES_EXCHANGE,
+        names.REPLIES_EXCHANGE,
+        names.UNROUTED_EXCHANGE,
     )
     return [
         {
@@ -54,9 +56,9 @@ def exchanges(vhost: str) -> list[Definitions]:
             "durable": True,
             "auto_delete": False,
             "internal": False,
-            "arguments": {"alternate-exchange": topology.UNROUTED_EXCHANGE} if name == "commands" else {},
+            "arguments": {"alternate-exchange": names.UNROUTED_EXCHANGE} if name == "commands" else {},
         }
-        for name in (*topology.PUBLISHER_EXCHANGES, *others)
+        for name in (*SHOP.publishers, *others)
     ]
 
 
@@ -64,10 +66,10 @@ def queues(vhost: str) -> list[Definitions]:
     """Quorum queues for what must not be lost, bounded classic ones for questions."""
     found: list[Definitions] = []
     for service in topology.SERVICES:
-        found.append(_queue(vhost, topology.inbox_queue(service), _inbox_arguments(service)))
-        found.append(_queue(vhost, topology.dead_queue(service), _dead_arguments()))
-        found.append(_queue(vhost, topology.queries_queue(service), _queries_arguments()))
-    return [*found, _queue(vhost, topology.UNROUTED_QUEUE, _dead_arguments())]
+        found.append(_queue(vhost, names.inbox_queue(service), _inbox_arguments(service)))
+        found.append(_queue(vhost, names.dead_queue(service), _dead_arguments()))
+        found.append(_queue(vhost, names.queries_queue(service), _queries_arguments()))
+    return [*found, _queue(vhost, names.UNROUTED_QUEUE, _dead_arguments())]
 
 
 def bindings(vhost: str) -> list[Definitions]:
@@ -81,7 +83,7 @@ def bindings(vhost: str) -> list[Definitions]:
             "routing_key": binding.routing_key,
             "arguments": {},
         }
-        for binding in topology.bindings()
+        for binding in SHOP.bindings
     ]
 
 
@@ -192,8 +194,8 @@ def _inbox_arguments(service: str) -> dict[str, object]:
     return {
         "x-queue-type": "quorum",
         "x-single-active-consumer": True,
-        "x-delivery-limit": topology.DELIVERY_LIMIT,
-        "x-dead-letter-exchange": topology.DEAD_EXCHANGE,
+        "x-delivery-limit": names.DELIVERY_LIMIT,
+        "x-dead-letter-exchange": names.DEAD_EXCHANGE,
         "x-dead-letter-routing-key": service,
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
@@ -201,7 +203,7 @@ def _inbox_arguments(service: str) -> dict[str, object]:
 
 
 def _dead_arguments() -> dict[str, object]:
-    return {"x-queue-type": "quorum", "x-delivery-limit": topology.DEAD_DELIVERY_LIMIT}
+    return {"x-queue-type": "quorum", "x-delivery-limit": names.DEAD_DELIVERY_LIMIT}
 
 
 def _queries_arguments() -> dict[str, object]:

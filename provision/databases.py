@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 
 from contracts.services import SERVICES
-from contracts.tls import of_database
+from holdfast.tls import of_database
 from provision.secrets import database_password
 
 AUDITOR = "auditor"

@@ -11,7 +11,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import Request
 
-from contracts.tls import of_broker
+from holdfast.tls import of_broker
 from provision.direct import open_directly
 
 CALL_S_MAX = 120.0

@@ -11,8 +11,9 @@ import re
 from dataclasses import dataclass
 
 from contracts import topology
-from contracts.base import Exchange, Service
-from contracts.topology import QUERIES
+from contracts.topology import QUERIES, SHOP
+from holdfast.delivery import names
+from holdfast.delivery.words import Exchange, Service
 
 COMMANDS: Exchange = "commands"
 NOTHING = "^$"
@@ -43,8 +44,8 @@ class Rights:
 def of_service(service: Service) -> Rights:
     """A service announces on its own exchange, parks, answers questions, and consumes what is addressed to it."""
     name = re.escape(service)
-    own = re.escape(topology.EXCHANGE_OF[service])
-    dead, replies = topology.DEAD_EXCHANGE, topology.REPLIES_EXCHANGE
+    own = re.escape(SHOP.exchanges[service])
+    dead, replies = names.DEAD_EXCHANGE, names.REPLIES_EXCHANGE
     return Rights(
         configure=NOTHING,
         write=f"^({own}|{dead}|{replies})$",
@@ -58,12 +59,12 @@ def of_client(user: str) -> Rights:
     own = rf"reply\.{re.escape(user)}\..*"
     return Rights(
         configure=f"^{own}$",
-        write=f"^({COMMANDS}|{topology.QUERIES_EXCHANGE}|{own})$",
-        read=f"^({topology.REPLIES_EXCHANGE}|{own})$",
+        write=f"^({COMMANDS}|{names.QUERIES_EXCHANGE}|{own})$",
+        read=f"^({names.REPLIES_EXCHANGE}|{own})$",
         topics=(
             Topic(COMMANDS, write=_commands_of_clients()),
-            Topic(topology.QUERIES_EXCHANGE, write=_questions_of_clients()),
-            Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
+            Topic(names.QUERIES_EXCHANGE, write=_questions_of_clients()),
+            Topic(names.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
         ),
         tags=(CLIENT_TAG,),
     )
@@ -72,16 +73,16 @@ def of_client(user: str) -> Rights:
 def of_operator(user: str) -> Rights:
     """An operator does what a client may, sets catalog and promos, watches all events and replays dead letters."""
     own = rf"(reply|tap)\.{re.escape(user)}\..*"
-    watched = "|".join((*topology.PUBLISHER_EXCHANGES, topology.REPLIES_EXCHANGE))
-    writes = "|".join((COMMANDS, topology.QUERIES_EXCHANGE, topology.REPLAY_EXCHANGE))
-    dead = "|".join(map(re.escape, (*map(topology.dead_queue, topology.SERVICES), topology.UNROUTED_QUEUE)))
+    watched = "|".join((*SHOP.publishers, names.REPLIES_EXCHANGE))
+    writes = "|".join((COMMANDS, names.QUERIES_EXCHANGE, names.REPLAY_EXCHANGE))
+    dead = "|".join(map(re.escape, (*map(names.dead_queue, topology.SERVICES), names.UNROUTED_QUEUE)))
     return Rights(
         configure=f"^{own}$",
         write=f"^({writes}|{own})$",
         read=rf"^({watched}|{dead}|{own})$",
         topics=(
             Topic(COMMANDS, write=".*", read=".*"),
-            Topic(topology.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
+            Topic(names.REPLIES_EXCHANGE, read=rf"^reply\.{re.escape(user)}\."),
         ),
         tags=("monitoring",),
     )

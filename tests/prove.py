@@ -29,7 +29,7 @@ NUMBER = re.compile(r"\d+(?:\.\d+)?")
 PACE = re.compile(r"\d+\.\d+")
 """A value that is nothing but this differs from machine to machine, so that a report gives its range."""
 
-PRODUCT = ("contracts", "holdfast", "messaging", "user_service", "order_service", "promo_service", "client")
+PRODUCT = ("contracts", "holdfast", "user_service", "order_service", "promo_service", "client")
 SIMULATION = (*PRODUCT, "tests/simulation")
 CELLS = (*PRODUCT, "provision", "tests/security")
 MODEL = ("model",)

@@ -1,6 +1,6 @@
 """`python -m user_service`: run the user service until SIGTERM."""
 
-from messaging.service import main
+from holdfast.delivery.service import main
 from user_service.handlers import domain
 from user_service.settings import Settings
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.base import Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsExpired,
@@ -17,9 +16,10 @@ from contracts.events import (
     TookEffect,
 )
 from contracts.topology import FACTS
+from holdfast.delivery.words import Fact
+from holdfast.entities.tables import state_of
+from holdfast.entities.views import wait_of
 from holdfast.pending import Entity, Operation
-from messaging.entity_tables import state_of
-from messaging.pending_views import wait_of
 
 TOOK_EFFECT: Mapping[str, type[TookEffect]] = {
     name: fact for name, fact in FACTS.items() if issubclass(fact, TookEffect)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from contracts.base import AccountId, Exchange, Fact
+from contracts.base import AccountId, ShopFact
+from holdfast.delivery.words import Exchange
 
 
-class DeadlinePassed(Fact):
+class DeadlinePassed(ShopFact):
     """A deadline of one of the account's operations has passed."""
 
     type: ClassVar[str] = "deadline.passed"

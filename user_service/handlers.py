@@ -9,16 +9,17 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
+from contracts import __version__
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened, CoinsRefused
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation
-from contracts.topology import facts_for
+from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities, may_wait
+from holdfast.entities.tables import Note, state_of
 from holdfast.pending import Entity, Operation, Outcome
-from messaging.domain import Domain, Refused
-from messaging.entities import Entities, may_wait
-from messaging.entity_tables import Note, state_of
-from messaging.message import Announcement, Message
 from user_service import views
 from user_service.answers import answer
 from user_service.deadlines import DeadlinePassed
@@ -238,7 +239,8 @@ def domain(settings: Settings) -> Domain[Entities]:
     """The user service, as delivery sees it."""
     return Domain(
         service="user_service",
-        facts=facts_for("user_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=AccountHandlers(Limits(settings.pending_max, settings.join_s, settings.waiting_max)),
         answers=views.answers(),

@@ -1,8 +1,8 @@
-"""Keeping accounts: `messaging.entities` on the user service's tables and kinds."""
+"""Keeping accounts: `holdfast.entities.entities` on the user service's tables and kinds."""
 
 from __future__ import annotations
 
-from messaging.entities import Keeper
+from holdfast.entities.entities import Keeper
 from user_service.kinds import KINDS
 from user_service.tables import accounts
 

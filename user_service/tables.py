@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import MetaData
 
-from messaging.entity_tables import entity_tables
-from messaging.tables import delivery_tables
+from holdfast.delivery.tables import delivery_tables
+from holdfast.entities.tables import entity_tables
 
 metadata = MetaData()
 delivery = delivery_tables(metadata)

@@ -9,21 +9,21 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
 from contracts.queries import (
     AccountView,
     HistoryView,
     LedgerView,
     OperationView,
-    Query,
     ShowAccount,
     ShowHistory,
     ShowOperation,
 )
+from holdfast.delivery.domain import Answerer
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
+from holdfast.entities.tables import state_of
+from holdfast.entities.views import pending, pending_gauges
 from holdfast.pending import Entity
-from messaging.domain import Answerer
-from messaging.entity_tables import state_of
-from messaging.pending_views import pending, pending_gauges
 from user_service.store import keeper
 from user_service.tables import accounts
 

@@ -2,7 +2,7 @@
 
 from examples.gift_service.handlers import domain
 from examples.gift_service.settings import Settings
-from messaging.service import main
+from holdfast.delivery.service import main
 
 if __name__ == "__main__":
     main(domain, Settings)

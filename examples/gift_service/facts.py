@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from contracts.base import Exchange, Fact
 from contracts.events import CoinsCredited, CoinsRefused, OperationEvent
+from holdfast.delivery.words import Exchange, Fact
 
 Side = Literal["giver", "receiver", "credit"]
 """The giver's reservation, the receiver's, or a credit to one of them."""

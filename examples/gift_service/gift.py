@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from contracts.base import Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -52,6 +51,7 @@ from examples.gift_service.moves import (
 )
 from examples.gift_service.state import State
 from examples.gift_service.words import CancelGift, SendGift
+from holdfast.delivery.words import Fact
 
 Told = type[Fact] | tuple[Side, type[Fact]]
 """What can happen to a gift: a message, or an answer about one of its operations."""

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
+from contracts import __version__
 from contracts.events import CoinsExpired, CoinsRefused, CoinsReleased, OperationEvent
-from contracts.topology import facts_for
+from contracts.topology import SHOP
 from examples.gift_service import store, views
 from examples.gift_service.facts import AnswerOverdue, DeadlinePassed, sides
 from examples.gift_service.gift import decide
@@ -28,8 +28,9 @@ from examples.gift_service.words import (
     SendGift,
     room_id,
 )
-from messaging.domain import Domain, Refused
-from messaging.message import Announcement, Message
+from holdfast.delivery.domain import Domain, Refused
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact
 
 DUE_TOGETHER_MAX = 500
 
@@ -122,7 +123,8 @@ def domain(settings: Settings) -> Domain[Gifts]:
     """The gift service, as delivery sees it."""
     return Domain(
         service="gift_service",
-        facts=facts_for("gift_service"),
+        topology=SHOP,
+        version=__version__,
         tables=delivery,
         handlers=GiftHandlers(Limits(settings.deadline_s, settings.ask_again_s)),
         answers=views.answers(),

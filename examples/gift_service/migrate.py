@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from examples.gift_service.settings import Migration
-from messaging.migrations import main
+from holdfast.delivery.migrations import main
 
 if __name__ == "__main__":
     main(Path(__file__).parent, Migration)

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from contracts.base import Fact
 from contracts.events import CoinsRefused
 from examples.gift_service.state import Gift, ending, question
 from examples.gift_service.words import CancelGift, CancelGiftRefused, GiftState, SendGift
+from holdfast.delivery.words import Fact
 
 ASK_AGAIN_S_MAX = 3600.0
 """The longest pause before the user service is asked again, in seconds."""

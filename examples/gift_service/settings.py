@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 
 from examples.gift_service.moves import ASK_AGAIN_S_MAX
 from examples.gift_service.words import DEADLINE_S_MAX
-from messaging.settings import MigrationSettings, ServiceSettings
+from holdfast.delivery.settings import MigrationSettings, ServiceSettings
 
 
 class Settings(ServiceSettings):

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from contracts.base import DURATION_S_MAX, Fact
 from examples.gift_service.facts import Side
 from examples.gift_service.words import (
     GiftAnnounced,
@@ -26,6 +25,7 @@ from examples.gift_service.words import (
     credit_id,
     room_id,
 )
+from holdfast.delivery.words import DURATION_S_MAX, Fact
 
 State = Literal["unknown"] | GiftState
 

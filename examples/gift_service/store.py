@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from examples.gift_service.facts import Side
 from examples.gift_service.state import Gift
 from examples.gift_service.tables import gifts
-from messaging.database import moment
+from holdfast.delivery.database import moment
 
 _LOCK = text(
     "SELECT gift_id, account_id, receiver_id, amount, state, reason, deadline, began_at, trace, after, credits, asks,"

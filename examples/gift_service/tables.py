@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import ARRAY, BigInteger, Column, DateTime, Index, Integer, MetaData, String, Table, Uuid, text
 
-from messaging.tables import delivery_tables
+from holdfast.delivery.tables import delivery_tables
 
 metadata = MetaData()
 delivery = delivery_tables(metadata)

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract
-from contracts.queries import Query
 from examples.gift_service.tables import OPEN, gifts
 from examples.gift_service.words import GiftView, ShowGift
-from messaging.domain import Answerer
+from holdfast.delivery.domain import Answerer
+from holdfast.delivery.queries import Query
+from holdfast.delivery.words import Contract
 
 
 async def show_gift(connection: AsyncConnection, query: Query) -> Contract | None:

@@ -12,9 +12,10 @@ from uuid import UUID, uuid5
 
 from pydantic import Field, model_validator
 
-from contracts.base import AccountId, After, Audience, Coins, Contract, Exchange, Fact, Reason, Service
-from contracts.queries import Query, Reply
+from contracts.base import AccountId, After, Audience, Coins, ShopFact
 from contracts.roles import AsksReservation, Change, ChangeOf, ChangesBalance, ConfirmsReservation, GivesUpReservation
+from holdfast.delivery.queries import Query, Reply
+from holdfast.delivery.words import Contract, Exchange, Reason, Service
 
 DEADLINE_S_MAX = 24 * 3600
 """The longest deadline of a gift, in seconds: the receiver's room is kept 30 times longer."""
@@ -43,7 +44,7 @@ def credit_id(gift_id: UUID, number: int) -> UUID:
     return uuid5(gift_id, f"credit/{number}")
 
 
-class _GiftCommand(Fact):
+class _GiftCommand(ShopFact):
     exchange: ClassVar[Exchange] = "commands"
     consumers: ClassVar[tuple[Service, ...]] = ("gift_service",)
     audience: ClassVar[tuple[Audience, ...]] = ("client",)
@@ -79,7 +80,7 @@ class CancelGift(_GiftCommand):
     type: ClassVar[str] = "gift.cancel"
 
 
-class _GiftEvent(Fact):
+class _GiftEvent(ShopFact):
     exchange: ClassVar[Exchange] = "gift"
     saga_field: ClassVar[str] = "gift_id"
 

@@ -1,6 +1,6 @@
 """Run by Alembic."""
 
-from messaging.migrations import run_environment
+from holdfast.delivery.migrations import run_environment
 from order_service.tables import metadata
 
 run_environment(metadata)

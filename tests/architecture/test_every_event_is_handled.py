@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from contracts.base import Fact, Service
 from contracts.events import TookEffect
 from contracts.matrix import matrix
 from contracts.roles import AsksReservation, ChangesBalance
 from contracts.services import PARTICIPANTS, RESERVATION, Participant
-from contracts.topology import FACTS, facts_for
+from contracts.topology import FACTS, SHOP
+from holdfast.delivery.words import Fact, Service
 from order_service.order import TABLE as ORDERS
 from promo_service.promo import TABLE as REDEMPTIONS
 from user_service.kinds import KINDS
@@ -39,7 +39,7 @@ HANDLED: dict[Service, set[str]] = {
 @pytest.mark.parametrize("service", HANDLED)
 def test_a_service_handles_exactly_what_it_is_sent(service: Service) -> None:
     """What it tells itself, nobody sends it. Services with words of their own are tried in their own folders."""
-    bound = {fact.__name__ for fact in facts_for(service).values()}
+    bound = {fact.__name__ for fact in SHOP.facts_for(service).values()}
     known = {fact.__name__ for fact in FACTS.values()}
     assert HANDLED[service] & known == bound
 
@@ -54,7 +54,7 @@ def test_what_a_service_tells_itself_nobody_can_send(fact: type[Fact]) -> None:
     assert not fact.consumers
 
 
-@pytest.mark.parametrize("fact", facts_for("user_service").values(), ids=lambda fact: fact.type)
+@pytest.mark.parametrize("fact", SHOP.facts_for("user_service").values(), ids=lambda fact: fact.type)
 def test_the_user_service_handles_each_fact_by_its_role(fact: type[Fact]) -> None:
     cases = classes_matched(ROOT / "user_service/handlers.py", "decide")
     assert {each.__name__ for each in fact.__mro__} & cases

@@ -19,9 +19,11 @@ from client.audit import Report, audit
 from client.client import Client
 from client.tap import Seen, tap
 from client.waiting import until
-from contracts.base import Fact, Scarce
-from contracts.queries import AccountView, Fulfilment, ItemView, OrderView, PendingView
+from contracts.base import Scarce
+from contracts.queries import AccountView, Fulfilment, ItemView, OrderView
 from contracts.roles import Multiply, PromoEffect
+from holdfast.delivery.words import Fact
+from holdfast.entities.words import PendingView
 from local.service import Service
 from local.stack import Stack
 

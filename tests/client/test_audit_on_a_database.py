@@ -26,12 +26,12 @@ import user_service.kinds
 import user_service.tables
 from client.audit import findings_at_one_moment, read
 from client.audit_rows import Books
+from holdfast.delivery.database import asyncpg_url
+from holdfast.entities.entities import Entities, Keeper
+from holdfast.entities.tables import Note
 from holdfast.pending import Operation
 from local.parts import Parts
 from local.site import Site
-from messaging.database import asyncpg_url
-from messaging.entities import Entities, Keeper
-from messaging.entity_tables import Note
 from tests.service.sites import fresh, rows
 
 KEPT: dict[str, tuple[Any, Any]] = {

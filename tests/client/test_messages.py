@@ -10,9 +10,9 @@ from pydantic import ValidationError
 from client.client import Client
 from client.messages import own_id
 from client.session import in_cli_words
-from contracts.base import explain
 from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder
-from contracts.envelope import BODY_BYTES_MAX, EVENTS_MAX, encode, parts
+from holdfast.delivery.envelope import BODY_BYTES_MAX, EVENTS_MAX, encode, parts
+from holdfast.delivery.words import explain
 
 CLIENT = Client("amqp://client:secret@127.0.0.1:1/nowhere")
 

@@ -14,8 +14,9 @@ from client.commands_account import render_account
 from client.commands_order import render_item
 from client.commands_promo import render_promo
 from client.pending import told
-from contracts.queries import AccountView, ItemView, PendingView, PromoView
+from contracts.queries import AccountView, ItemView, PromoView
 from contracts.roles import Multiply
+from holdfast.entities.words import PendingView
 
 A, B = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -13,7 +13,8 @@ import pytest
 from client.errors import Unreachable
 from client.progress import USE_OF_THE_CODE, order_progress, redemption_progress
 from client.questions import Questions
-from contracts.queries import AccountView, ItemView, OrderView, PendingView, RedemptionView
+from contracts.queries import AccountView, ItemView, OrderView, RedemptionView
+from holdfast.entities.words import PendingView
 
 A, B = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)

@@ -9,9 +9,12 @@ import pytest
 
 from client.client import Client, Sent
 from client.recent import REMEMBERED_S, Earlier, Recent, elders, joined
-from contracts.base import AFTER_MAX, Contract
+from contracts.base import AFTER_MAX
 from contracts.commands import CreditAccount, PlaceOrder
-from contracts.queries import AccountView, OperationView, OrderView, OutcomeView, PendingView, RedemptionView
+from contracts.queries import AccountView, OperationView, OrderView, RedemptionView
+from holdfast.delivery.queries import OutcomeView
+from holdfast.delivery.words import Contract
+from holdfast.entities.words import PendingView
 
 A, B, C, D = (UUID(int=number) for number in range(1, 5))
 

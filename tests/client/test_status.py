@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from client.commands_operate import _open
-from contracts.queries import StatusView
+from holdfast.delivery.queries import StatusView
 
 PENDING = {
     "operations_waiting": 2.0,

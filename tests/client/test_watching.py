@@ -15,9 +15,10 @@ from client.tap import Follower, Seen, _read
 from client.timeline import line
 from contracts import commands as c
 from contracts import events as e
-from contracts.base import Fact
-from contracts.envelope import BATCH, SINGLE, Envelope, encode
+from contracts.base import ShopFact
 from contracts.roles import Bonus, Multiply
+from holdfast.delivery.envelope import BATCH, SINGLE, Envelope, encode
+from holdfast.delivery.words import Fact
 
 A, B = UUID("aaaaaaaa-0000-4000-8000-000000000001"), UUID("bbbbbbbb-0000-4000-8000-000000000002")
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -225,7 +226,7 @@ def test_a_letter_with_headers_that_make_no_sense_is_a_letter(service: str, head
 
 
 def test_a_service_that_has_joined_the_system_since_has_a_line_as_well() -> None:
-    class GiftSent(Fact):
+    class GiftSent(ShopFact):
         type = "gift.sent"
         exchange = "gift"
         saga_field = "gift_id"

@@ -7,7 +7,7 @@ import struct
 from pamqp import decode, encode
 from pamqp.commands import Basic
 
-from contracts.amqp import read_whatever_comes
+from holdfast.delivery.rabbit.properties import read_whatever_comes
 
 FLAGS = Basic.Properties.flags
 

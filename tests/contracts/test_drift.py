@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from contracts.asyncapi import document, page
-from contracts.base import Service
-from contracts.topology import FACTS, SERVICES
+from contracts import __version__
+from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast.delivery.asyncapi import document, page
+from holdfast.delivery.words import Service
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCUMENTS: tuple[Service | None, ...] = (None, *SERVICES)
@@ -41,12 +42,12 @@ def resolve(content: dict[str, Any], ref: str) -> Any:
 
 def test_the_document_is_the_committed_one() -> None:
     committed = yaml.safe_load((DOCS / "asyncapi.yaml").read_text())
-    assert json.loads(json.dumps(document())) == committed, "run: python -m contracts.asyncapi"
+    assert json.loads(json.dumps(document(SHOP, __version__))) == committed, "run: python -m contracts.asyncapi"
 
 
 @pytest.mark.parametrize("service", DOCUMENTS, ids=str)
 def test_every_reference_leads_somewhere(service: Service | None) -> None:
-    content = document(service)
+    content = document(SHOP, __version__, service)
     found = [*refs(content)]
     assert len(found) > 20
     for ref in found:
@@ -56,7 +57,7 @@ def test_every_reference_leads_somewhere(service: Service | None) -> None:
 @pytest.mark.parametrize("service", DOCUMENTS, ids=str)
 def test_operations_have_the_fields_of_asyncapi_3(service: Service | None) -> None:
     """AsyncAPI 3.0.0, Operation Object and Operation Reply Object; other names would have to begin with `x-`."""
-    content = document(service)
+    content = document(SHOP, __version__, service)
     assert content["asyncapi"] == "3.0.0"
     for operation in content["operations"].values():
         assert {"action", "channel"} <= operation.keys() <= {"action", "channel", "reply"}
@@ -69,7 +70,7 @@ def test_operations_have_the_fields_of_asyncapi_3(service: Service | None) -> No
 
 
 def test_every_fact_is_sent_once_and_received_by_each_of_its_consumers() -> None:
-    operations = document()["operations"]
+    operations = document(SHOP, __version__)["operations"]
     sent = [name for name, each in operations.items() if each["action"] == "send"]
     assert sent == [f"send_{name.replace('.', '_')}" for name in FACTS]
     received = {name for name in operations if "_receives_" in name}
@@ -79,5 +80,5 @@ def test_every_fact_is_sent_once_and_received_by_each_of_its_consumers() -> None
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_the_page_shows_every_operation_of_the_service(service: Service) -> None:
-    shown = page(service)
-    assert shown.count("<tr><td>") == len(document(service)["operations"])
+    content = document(SHOP, __version__, service)
+    assert page(service, content).count("<tr><td>") == len(content["operations"])

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from contracts.asyncapi import schemas
-from contracts.base import Fact
-from contracts.envelope import BATCH, SINGLE, Envelope, encode
-from contracts.topology import FACTS
-from messaging.message import Message, Origin, decode
+from contracts.topology import FACTS, SHOP
+from holdfast.delivery.asyncapi import schemas
+from holdfast.delivery.envelope import BATCH, SINGLE, Envelope, encode
+from holdfast.delivery.message import Message, Origin, decode
+from holdfast.delivery.words import Fact
 from tests.contracts.golden import BATCH_BODY, GOLDEN, LINES
 
-SCHEMAS = schemas()
+SCHEMAS = schemas(SHOP)
 each_message = pytest.mark.parametrize("sent", [json.loads(line) for line in LINES], ids=lambda sent: sent["type"])
 
 

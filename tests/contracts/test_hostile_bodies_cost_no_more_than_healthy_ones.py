@@ -8,9 +8,9 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE, VALUES_MAX
 from contracts.topology import FACTS
-from messaging.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE, VALUES_MAX
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
 
 WORSE_MAX = 4.0
 """How often the time of a healthy batch: it takes some 30 ms for 1 MiB on one core."""

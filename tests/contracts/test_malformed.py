@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
 from contracts.topology import FACTS
-from messaging.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
 from tests.contracts.golden import GOLDEN
 
 GOOD = json.loads(GOLDEN["order.place"])

@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from contracts.base import Fact
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import CoinsMultiplied, CoinsRefused
 from contracts.roles import Multiply
+from holdfast.delivery.message import Message
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity
-from messaging.entities import Entities
-from messaging.message import Message
 from promo_service.codes import code_hash
 from promo_service.handlers import PromoHandlers
 from promo_service.redemption import Redemption

@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import COINS_MAX, Fact
+from contracts.base import COINS_MAX
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder
 from contracts.events import (
     CancelRefused,
@@ -28,6 +28,7 @@ from contracts.events import (
     OrderFailed,
     OrderPlaced,
 )
+from holdfast.delivery.words import Fact
 from order_service.order import (
     ASK_AGAIN_S_MAX,
     TABLE,

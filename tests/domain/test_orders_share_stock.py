@@ -10,7 +10,6 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CancelOrder, FulfilmentAccepted, FulfilmentRejected, PlaceOrder, PutItem
 from contracts.events import (
     CoinsCaptured,
@@ -24,10 +23,11 @@ from contracts.events import (
     OrderFailed,
     OrderWaiting,
 )
+from holdfast.delivery.domain import Refused
+from holdfast.delivery.message import Message
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity
-from messaging.domain import Refused
-from messaging.entities import Entities
-from messaging.message import Message
 from order_service.handlers import Limits, OrderHandlers
 from order_service.order import AnswerOverdue, Order, OrderDeadlinePassed
 from order_service.stock import free

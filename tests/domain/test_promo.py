@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import COINS_MAX, Fact
+from contracts.base import COINS_MAX
 from contracts.commands import RedeemPromo
 from contracts.events import (
     CoinsCredited,
@@ -25,6 +25,7 @@ from contracts.events import (
     PromoWaiting,
 )
 from contracts.roles import Bonus, Multiply
+from holdfast.delivery.words import Fact
 from promo_service.promo import ASK_AGAIN_S_MAX, TABLE, AnswerOverdue, Contradiction, Situation, Step, decide
 from promo_service.redemption import MISSES, Promo, Redemption, State
 from promo_service.uses import Capture, Release, Take, Use, UseAwaited, UseRefused, UseTaken, Withdraw

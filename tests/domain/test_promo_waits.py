@@ -10,8 +10,8 @@ import pytest
 from contracts.commands import RedeemPromo
 from contracts.events import CoinsMultiplied, PromoClaimed, PromoWaiting
 from contracts.roles import Bonus
-from messaging.domain import Refused
-from messaging.message import Message
+from holdfast.delivery.domain import Refused
+from holdfast.delivery.message import Message
 from promo_service.promo import JOIN_S_MAX
 from promo_service.uses import WaitOverdue
 from tests.domain.promo_shop import BEGIN, EFFECT, Service

@@ -11,7 +11,6 @@ from client.audit_rows import Books
 from client.client import Client
 from client.errors import Unreachable
 from client.tap import tap
-from contracts.base import Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -25,6 +24,7 @@ from contracts.events import (
     PromoRedeemed,
     PromoRefused,
 )
+from holdfast.delivery.words import Fact
 
 AGAIN_S = 0.1
 

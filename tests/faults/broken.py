@@ -16,14 +16,14 @@ from aio_pika.abc import AbstractIncomingMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from contracts.commands import CreditAccount
+from holdfast.delivery import consumer
+from holdfast.delivery.consumer import Consumer
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.outbox import Outgoing
+from holdfast.delivery.relay import Relay
+from holdfast.delivery.unit_of_work import Arrived, UnitOfWork
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity, Operation, Outcome
-from messaging import consumer
-from messaging.consumer import Consumer
-from messaging.entities import Entities
-from messaging.message import Announcement, Message
-from messaging.outbox import Outgoing
-from messaging.relay import Relay
-from messaging.unit_of_work import Arrived, UnitOfWork
 from order_service import kinds as goods
 from promo_service.claims import Claims
 from promo_service.redemption import Redemption

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
-from contracts.base import Service as Name
+from holdfast.delivery.words import Service as Name
 from local.parts import Parts
 from local.service import Service
 from tests.faults.proxy import Proxy

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from client.client import Client, Sent
 from client.waiting import until
-from contracts.base import Fact
 from examples.gift_service.words import (
     GiftCancelled,
     GiftCompleted,
@@ -18,6 +17,7 @@ from examples.gift_service.words import (
     SendGift,
     ShowGift,
 )
+from holdfast.delivery.words import Fact
 from tests.faults.stage import Stage
 from tests.service.sites import rows
 

@@ -17,8 +17,6 @@ from aio_pika.abc import AbstractIncomingMessage
 from client.audit_rows import Books
 from client.connection import OUTAGE, Connection
 from client.errors import NotAllowed, Unconfirmed, Unreachable
-from contracts.base import Fact, Malformed
-from contracts.envelope import read, split
 from contracts.events import (
     CoinsCredited,
     CoinsRefused,
@@ -29,6 +27,8 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.topology import FACTS
+from holdfast.delivery.envelope import read, split
+from holdfast.delivery.words import Fact, Malformed
 from tests.faults import gifts
 from tests.faults.gifts import Gift
 from tests.faults.saga import Ending

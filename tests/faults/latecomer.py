@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from client.client import Sent
 from client.errors import StillOpen, Unreachable
 from client.waiting import until
-from contracts.events import OperationKind
+from holdfast.entities.words import OperationKind
 from tests.faults.saga import Asked, effect_of
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service as Name
 from tests.faults.detour import Detour
 from tests.faults.operating import alarmed
 from tests.faults.proxy import COMMITTED, CONFIRM, Proxy
@@ -23,7 +23,7 @@ from tests.service.sites import rows, until
 
 BURST = 100
 FOUND_OUT_S_MAX = 16.0
-"""How long a service may hang on a connection that carries nothing: see `HEARTBEAT_S` in messaging/settings.py."""
+"""How long a service may hang on a connection that carries nothing: see `holdfast.delivery.settings.HEARTBEAT_S`."""
 STILL_S = (1.0, 9.0)
 """How long a service stands still, or the broker has an alarm."""
 

@@ -16,14 +16,14 @@ from typing import get_args
 
 import pytest
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.checkpoints import STEPS, Checkpoint, Job
+from holdfast.delivery.service import run
+from holdfast.delivery.settings import read_settings
+from holdfast.delivery.words import Service as Name
 from local.processes import Process
 from local.service import Service
 from local.sources import PROJECT
-from messaging.checkpoints import STEPS, Checkpoint, Job
-from messaging.service import run
-from messaging.settings import read_settings
 from tests.faults.broken import BREAKS
 from tests.service.sites import program
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 
-from contracts.topology import EXCHANGE_OF, PUBLISHER_EXCHANGES
+from contracts.topology import SHOP
 from tests.faults.stage import Stage
 
 TOGETHER = 200
@@ -28,7 +28,7 @@ async def recorded(stage: Stage) -> AsyncIterator[list[AbstractIncomingMessage]]
     async with connection:
         channel = await connection.channel()
         queue = await channel.declare_queue(f"tap.operator.{uuid4()}", exclusive=True)
-        for exchange in PUBLISHER_EXCHANGES:
+        for exchange in SHOP.publishers:
             await queue.bind(exchange, "#")
         await queue.consume(take, no_ack=True)
         yield messages
@@ -36,7 +36,7 @@ async def recorded(stage: Stage) -> AsyncIterator[list[AbstractIncomingMessage]]
 
 async def publish_again(stage: Stage, messages: list[AbstractIncomingMessage]) -> None:
     """The same messages once more, in the same order, each by a user who may publish it; confirmed."""
-    publishers = {exchange: service for service, exchange in EXCHANGE_OF.items()} | {"commands": "operator"}
+    publishers = {exchange: service for service, exchange in SHOP.exchanges.items()} | {"commands": "operator"}
     connections = {user: await aio_pika.connect(stage.site.amqp_url(user)) for user in set(publishers.values())}
     try:
         channels = {user: await each.channel(publisher_confirms=True) for user, each in connections.items()}

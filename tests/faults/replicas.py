@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from client.client import Client
 from client.errors import Unreachable
-from contracts.base import Service as Name
+from holdfast.delivery.words import Service as Name
 from local.service import Service
 from tests.service.sites import until
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from contracts.events import OperationKind
 from contracts.queries import OperationView, OrderView, RedemptionView
 from contracts.roles import Bonus, PromoEffect
 from examples.gift_service.words import GiftView
+from holdfast.entities.words import OperationKind
 
 View = OperationView | OrderView | RedemptionView | GiftView
 

@@ -16,8 +16,8 @@ from client.client import Sent
 from client.errors import StillOpen, Unreachable
 from client.waiting import until
 from contracts.commands import CreditAccount, PlaceOrder, RedeemPromo
-from contracts.events import OperationKind
 from contracts.queries import AccountView
+from holdfast.entities.words import OperationKind
 from tests.faults import gifts
 from tests.faults.saga import Asked, effect_of
 from tests.faults.shop import Code, Item

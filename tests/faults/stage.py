@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service as Name
 from local.parts import Parts
 from local.processes import PortTakenError
 from local.service import Service

@@ -1,7 +1,7 @@
 """The steps of delivery that others can see, and the points beside them, as the code itself has them.
 
-The code of `messaging/` is read, not run: each job from the task that bears its name, with what it calls in the place
-of the call. Branches and loops count as if each were taken once.
+The code of `holdfast/delivery/` is read, not run: each job from the task that bears its name, with what it calls in the
+place of the call. Branches and loops count as if each were taken once.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ class Code:
 
     @classmethod
     def of_delivery(cls) -> Self:
-        """The code of `messaging/`."""
-        return cls({path.stem: path.read_text() for path in (PROJECT / "messaging").glob("*.py")})
+        """The code of `holdfast/delivery/`."""
+        return cls({path.stem: path.read_text() for path in (PROJECT / "holdfast" / "delivery").glob("*.py")})
 
     @cached_property
     def jobs(self) -> Mapping[str, list[Event]]:

@@ -10,9 +10,10 @@ from contextlib import ExitStack
 import pytest
 
 from client.errors import Unconfirmed
-from contracts.base import Service as Name
 from contracts.commands import OpenAccount
-from contracts.topology import SERVICES, inbox_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.words import Service as Name
 from local.account import temporary_folder
 from local.guard import _guarded
 from local.parts import Parts

@@ -13,8 +13,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from contracts.base import Service as Name
 from contracts.commands import PlaceOrder
+from holdfast.delivery.words import Service as Name
 from local.account import unprivileged
 from local.parts import Parts
 from local.postgres import apart

@@ -11,10 +11,10 @@ from typing import cast
 
 import pytest
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
-from messaging.checkpoints import STEPS, Checkpoint, Job
-from messaging.unit_of_work import ATTEMPTS_MAX
+from holdfast.delivery.checkpoints import STEPS, Checkpoint, Job
+from holdfast.delivery.unit_of_work import ATTEMPTS_MAX
+from holdfast.delivery.words import Service as Name
 from tests.evidence import record
 from tests.faults.process import live_and_die, start_doomed, was_killed
 from tests.faults.stage import Stage

@@ -11,7 +11,7 @@ from urllib.error import HTTPError
 import pytest
 
 from client.connection import Connection
-from contracts.topology import dead_queue
+from holdfast.delivery.names import dead_queue
 from local.parts import Parts
 from local.service import Service
 from provision.direct import open_directly

@@ -14,8 +14,9 @@ import pytest
 from client.audit import audit
 from client.client import Client
 from client.waiting import until
-from contracts.queries import AccountView, PendingView
+from contracts.queries import AccountView
 from contracts.roles import Multiply
+from holdfast.entities.words import PendingView
 from local.parts import Parts
 from tests.evidence import record
 from tests.faults.stage import Stage

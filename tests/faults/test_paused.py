@@ -7,8 +7,8 @@ from datetime import datetime
 
 import pytest
 
-from contracts.base import Service as Name
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service as Name
 from tests.faults.stage import Stage
 from tests.faults.traffic import DEADLINE_S_MAX, Traffic
 from tests.service.sites import until, value

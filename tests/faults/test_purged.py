@@ -10,8 +10,9 @@ import aio_pika
 import pytest
 
 from client.audit import read
-from contracts.base import Service as Name
-from contracts.topology import SERVICES, inbox_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.words import Service as Name
 from local.parts import Parts
 from tests.evidence import record
 from tests.faults.recording import publish_again, recorded

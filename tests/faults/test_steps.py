@@ -10,15 +10,15 @@ import pytest
 
 from contracts.services import participant
 from contracts.topology import SERVICES
+from holdfast.delivery.checkpoints import STEPS, Checkpoint, Job
 from local.sources import PROJECT
-from messaging.checkpoints import STEPS, Checkpoint, Job
 from tests.faults.steps import Code
 
 CODE = Code.of_delivery()
 WITHOUT_POINTS = {
-    "queries.take: ack": "whoever asked and hears nothing asks again",
-    "queries._reply: basic_publish": "the same",
-    "queries._answer: connect": "reads",
+    "answering.take: ack": "whoever asked and hears nothing asks again",
+    "answering._reply: basic_publish": "the same",
+    "answering._answer: connect": "reads",
     "service.health: connect": "reads",
     "service.refresh: connect": "reads",
     "service._forget_some: begin": "deletes what is old, and looks again later",
@@ -64,7 +64,7 @@ def test_every_step_that_can_be_seen_from_outside_is_between_two_points() -> Non
 
 
 def test_each_point_that_is_taken_out_of_the_code_is_missed() -> None:
-    sources = {path.stem: path.read_text() for path in (PROJECT / "messaging").glob("*.py")}
+    sources = {path.stem: path.read_text() for path in (PROJECT / "holdfast" / "delivery").glob("*.py")}
     points = [(module, each.span()) for module, source in sources.items() for each in POINT_CALL.finditer(source)]
     assert len(points) >= len(get_args(Checkpoint))
     for module, (first, last) in points:

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from client.waiting import until
-from contracts.base import Service
+from holdfast.delivery.words import Service
 from tests.faults.saga import Asked, effect_of
 from tests.faults.stage import Stage
 from tests.faults.traffic import SAGA_S_MAX, Traffic

@@ -21,9 +21,9 @@ import aio_pika
 from client.audit import read
 from client.client import Client, Sent
 from client.errors import Unconfirmed, Unreachable
-from contracts.base import Fact
-from contracts.envelope import Envelope, encode
 from contracts.roles import Multiply
+from holdfast.delivery.envelope import Envelope, encode
+from holdfast.delivery.words import Fact
 from tests.faults import gifts, latecomer, shop
 from tests.faults.heard import Heard, unheard
 from tests.faults.saga import Asked, Ending, View, ending

@@ -10,8 +10,9 @@ from client import audit, dead
 from client.audit_rows import Books
 from client.client import Client
 from client.errors import Unreachable
-from contracts.base import Service
-from contracts.topology import SERVICES, inbox_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.words import Service
 from tests.faults import gifts
 from tests.faults.gifts import Gift
 from tests.faults.saga import Ending

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import aio_pika
 
-from contracts.topology import SERVICES, UNROUTED_QUEUE, dead_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.names import UNROUTED_QUEUE, dead_queue
 from local.site import Site
 
 

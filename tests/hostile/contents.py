@@ -8,9 +8,10 @@ from random import Random
 from typing import Any
 from uuid import UUID
 
-from contracts.base import Service
-from contracts.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
-from contracts.topology import EXCHANGE_OF, FACTS, MESSAGE_BYTES_MAX, SERVICES
+from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, EVENTS_MAX, SINGLE
+from holdfast.delivery.names import MESSAGE_BYTES_MAX
+from holdfast.delivery.words import Service
 from tests.hostile.message import Fate, HostileMessage, command, healthy, make
 from tests.hostile.texts import bad_json, bad_text, huge_number, spoiled
 
@@ -107,11 +108,11 @@ def of_ids(random: Random) -> HostileMessage:
 def of_peer(random: Random) -> HostileMessage:
     """A service that lost its mind, on its own exchange. What it says cannot be read: what can be read is its word."""
     service: Service = random.choice(SERVICES)
-    taken = [name for name, fact in FACTS.items() if fact.exchange == EXCHANGE_OF[service] and fact.consumers]
+    taken = [name for name, fact in FACTS.items() if fact.exchange == SHOP.exchanges[service] and fact.consumers]
     name = random.choice(sorted(taken))
     why, body = random.choice((bad_text, bad_json, huge_number))(random, healthy(random, name))
-    key = FACTS[name].bound_by(random.choice(FACTS[name].consumers))
-    return make(f"{service}: {why}", "parked", service, key, body, EXCHANGE_OF[service])
+    key = FACTS[name].bound_by(SHOP.exchanges[random.choice(FACTS[name].consumers)])
+    return make(f"{service}: {why}", "parked", service, key, body, SHOP.exchanges[service])
 
 
 def of_large(random: Random) -> HostileMessage:

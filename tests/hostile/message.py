@@ -12,11 +12,12 @@ from uuid import UUID
 from aio_pika.abc import AbstractChannel
 from pamqp.commands import Basic
 
-from contracts.base import Service
-from contracts.envelope import SINGLE
-from contracts.topology import DEATH_HEADER, FACTS, REPLAY_EXCHANGE, SERVICES, bindings, facts_for, inbox_queue
-from messaging.consumer import NAME_MAX
-from messaging.message import Message, Origin, Unreadable, decode
+from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast.delivery.consumer import NAME_MAX
+from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.names import DEATH_HEADER, REPLAY_EXCHANGE, inbox_queue
+from holdfast.delivery.words import Service
 from tests.contracts.golden import GOLDEN
 
 Fate = Literal["parked", "decided", "expires", "unrouted", "answered", "ignored", "refused"]
@@ -82,9 +83,11 @@ class HostileMessage:
             exchange = DEATH_HEADER
         encoding = self.properties.content_encoding
         origin = Origin(exchange, routing_key, self.content_type, content_encoding=encoding)
-        reached = {each.queue for each in bindings() if each.exchange == self.exchange and each.routing_key in routes}
+        reached = {
+            each.queue for each in SHOP.bindings if each.exchange == self.exchange and each.routing_key in routes
+        }
         return {
-            service: decode(self.body, origin, facts_for(service))
+            service: decode(self.body, origin, SHOP.facts_for(service))
             for service in SERVICES
             if inbox_queue(service) in reached
         }

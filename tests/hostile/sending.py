@@ -11,8 +11,8 @@ from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError
 from aiormq.exceptions import ChannelInvalidStateError
 
-from contracts.base import Service
 from contracts.topology import SERVICES
+from holdfast.delivery.words import Service
 from local.site import Site
 from tests.hostile.message import HostileMessage
 from tests.service.sites import rows

@@ -9,9 +9,10 @@ from random import Random
 
 import pytest
 
-from contracts.envelope import BODY_BYTES_MAX, SINGLE
-from contracts.topology import DEATH_HEADER, FACTS, SERVICES, facts_for
-from messaging.message import Message, Origin, Unreadable, decode
+from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast.delivery.envelope import BODY_BYTES_MAX, SINGLE
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.names import DEATH_HEADER
 from tests.hostile import HostileMessage, hostile
 from tests.hostile.message import command
 from tests.hostile.texts import HUGE
@@ -54,7 +55,7 @@ def test_what_is_to_be_parked_cannot_be_read_and_what_is_decided_reaches_a_servi
             for service in each.inbox_keys():
                 exchange, encoding = each.headers.get(DEATH_HEADER) and DEATH_HEADER, each.properties.content_encoding
                 origin = Origin(exchange or "commands", each.routing_key, each.content_type, False, encoding)
-                found = decode(each.body, origin, facts_for(service))
+                found = decode(each.body, origin, SHOP.facts_for(service))
                 assert found, each
                 assert all(isinstance(content, Unreadable) for content in found), each
 

@@ -11,9 +11,10 @@ from uuid import UUID
 
 from pamqp.commands import Basic
 
-from contracts.base import Service
-from contracts.envelope import SINGLE
-from contracts.topology import FACTS, QUERIES, QUERIES_EXCHANGE, REPLAY_EXCHANGE, SERVICES
+from contracts.topology import FACTS, QUERIES, SERVICES
+from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.names import QUERIES_EXCHANGE, REPLAY_EXCHANGE
+from holdfast.delivery.words import Service
 from tests.hostile.message import Fate, HostileMessage, command, healthy, make
 from tests.hostile.texts import HUGE, Raw, nested, short_text
 

@@ -12,6 +12,8 @@ import pytest
 
 from contracts import topology
 from contracts.services import PARTICIPANTS
+from contracts.topology import SHOP
+from holdfast.delivery import names
 from provision import broker, secrets
 from provision.permissions import CLIENT_TAG, of_all
 
@@ -44,14 +46,14 @@ def test_what_must_not_be_lost_is_in_a_quorum_queue() -> None:
         assert queues[service]["arguments"] == {
             "x-queue-type": "quorum",
             "x-single-active-consumer": True,
-            "x-delivery-limit": topology.DELIVERY_LIMIT,
+            "x-delivery-limit": names.DELIVERY_LIMIT,
             "x-dead-letter-exchange": "dead",
             "x-dead-letter-routing-key": service,
             "x-dead-letter-strategy": "at-least-once",
             "x-overflow": "reject-publish",
         }
         dead = queues[f"{service}.dead"]["arguments"]
-        assert dead == {"x-queue-type": "quorum", "x-delivery-limit": topology.DEAD_DELIVERY_LIMIT}
+        assert dead == {"x-queue-type": "quorum", "x-delivery-limit": names.DEAD_DELIVERY_LIMIT}
     assert queues["unrouted.dead"]["arguments"]["x-queue-type"] == "quorum"
 
 
@@ -64,10 +66,10 @@ def test_questions_cannot_pile_up() -> None:
 
 def test_every_binding_is_there_and_no_other() -> None:
     found = {(row["source"], row["destination"], row["routing_key"]) for row in DEFINITIONS["bindings"]}
-    assert found == {(row.exchange, row.queue, row.routing_key) for row in topology.bindings()}
+    assert found == {(row.exchange, row.queue, row.routing_key) for row in SHOP.bindings}
     for fact in topology.FACTS.values():
         for service in fact.consumers:
-            assert (fact.exchange, service, fact.bound_by(service)) in found
+            assert (fact.exchange, service, fact.bound_by(SHOP.exchanges[service])) in found
 
 
 @pytest.mark.parametrize("answer", sorted({name for each in PARTICIPANTS for name in each.answers}))
@@ -99,4 +101,4 @@ def test_only_the_operator_can_log_in_to_the_ui() -> None:
 
 def test_the_broker_in_compose_takes_messages_as_large_as_the_native_one() -> None:
     configuration = (Path(__file__).parents[2] / "provision/rabbitmq.conf").read_text()
-    assert f"max_message_size = {topology.MESSAGE_BYTES_MAX}\n" in configuration
+    assert f"max_message_size = {names.MESSAGE_BYTES_MAX}\n" in configuration

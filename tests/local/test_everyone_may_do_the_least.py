@@ -12,6 +12,7 @@ import pytest
 
 from contracts import topology
 from contracts.services import PARTICIPANTS
+from contracts.topology import SHOP
 from provision.permissions import Rights, of_all, of_client
 
 EVERY = object()
@@ -23,7 +24,7 @@ CLIENT_COMMANDS = {"account.open", "account.credit", "order.place", "order.cance
 OF_OTHERS = {
     name
     for each in WITH_WORDS
-    for name, fact in topology.facts_for(each.service).items()
+    for name, fact in SHOP.facts_for(each.service).items()
     if fact.exchange == "commands" and "client" in fact.audience
 }
 NEWER = {"order.place.v2"}
@@ -79,7 +80,7 @@ DECLARE: dict[str, set[str]] = {"client": {"reply.client.1"}, "operator": {"repl
 
 USERS = tuple(PUBLISH)
 EXCHANGES = (
-    *topology.PUBLISHER_EXCHANGES,
+    *SHOP.publishers,
     "dead",
     "replay",
     "queries",
@@ -90,7 +91,7 @@ EXCHANGES = (
 )
 CELLS = [(user, exchange) for user in USERS for exchange in EXCHANGES]
 QUEUES = sorted(
-    {binding.queue for binding in topology.bindings()}
+    {binding.queue for binding in SHOP.bindings}
     | {f"{kind}.{name}.1" for kind in ("reply", "tap") for name in (*USERS, "client2")}
     | {"mine", "reply.client", "xreply.client.1", "user_service.dead2", "user_service2", "user_serviceXqueries"}
 )

@@ -12,7 +12,7 @@ from aio_pika.exceptions import ProbableAuthenticationError
 from aiormq.exceptions import ChannelAccessRefused
 from pamqp.commands import Basic
 
-from contracts import topology
+from contracts.topology import SHOP
 from local.parts import Parts
 from local.site import Site
 from provision import broker
@@ -109,7 +109,7 @@ async def test_a_client_cannot_take_what_is_for_a_service(site: Site) -> None:
 
 async def test_an_operator_watches_everything_and_reads_dead_letters(site: Site) -> None:
     url = site.amqp_url("operator")
-    for exchange in topology.PUBLISHER_EXCHANGES:
+    for exchange in SHOP.publishers:
         await bind(url, exchange, "#", "tap.operator.1")
     await consume(url, "order_service.dead")
     with pytest.raises(ChannelAccessRefused):

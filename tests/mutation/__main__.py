@@ -23,7 +23,7 @@ from tests.mutation.survivors import Change, Outcome, change, compare, outcomes,
 
 HERE = Path(__file__).parent
 NEEDED = (
-    *("holdfast", "contracts", "messaging", "user_service", "order_service", "promo_service"),
+    *("holdfast", "contracts", "user_service", "order_service", "promo_service"),
     *("client", "provision", "local", "examples"),
 )
 MUTMUT = Path(sys.executable).with_name("mutmut")

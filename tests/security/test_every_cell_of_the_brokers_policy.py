@@ -14,14 +14,16 @@ import pytest
 from aiormq.abc import AbstractChannel
 from pamqp.common import FieldValue
 
-from contracts import queries, topology
+from contracts import topology
+from contracts.topology import SHOP
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES
 from local.parts import Parts
 from local.site import Site
 from tests.evidence import record
 from tests.security.logins import DONE, REFUSED, Attempt, Login, all_powerful, another_client, login
 from tests.security.policy import BROKER, SERVICES, Policy, read
 
-OURS = ("commands", *topology.EXCHANGE_OF.values(), "dead", "replay", "queries", "replies", "unrouted")
+OURS = ("commands", *SHOP.exchanges.values(), "dead", "replay", "queries", "replies", "unrouted")
 EXCHANGES = (*OURS, "", "amq.topic", "amq.direct", "amq.fanout", "amq.headers", "amq.match", "amq.rabbitmq.trace")
 OF_SERVICES = [f"{name}{tail}" for name in SERVICES for tail in ("", ".dead", ".queries")] + ["unrouted.dead"]
 QUEUE_ACTIONS = ("declare", "bind", "consume", "purge", "delete")
@@ -43,7 +45,7 @@ def keys(users: list[str], exchange: str = "commands") -> list[str]:
     """Every routing key that means something here, and some that are meant to get around a rule."""
     types = list(topology.FACTS)
     questions = list(topology.QUERIES)
-    questions += [f"{service}.{name}" for service in SERVICES for name in queries.EVERY_SERVICE_QUERIES]
+    questions += [f"{service}.{name}" for service in SERVICES for name in EVERY_SERVICE_QUERIES]
     replies = [f"reply.{user}.1" for user in users] + [f"reply.{user}.#" for user in users]
     replies += ["reply.client", "reply.clientele.1", "reply.#", "reply.*.1", "xreply.client.1", "reply"]
     newer = [

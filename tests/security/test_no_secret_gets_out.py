@@ -14,7 +14,7 @@ import asyncpg
 import pytest
 
 from contracts.services import participant
-from contracts.topology import PUBLISHER_EXCHANGES, SERVICES
+from contracts.topology import SERVICES, SHOP
 from local.guard import throwaway_parts
 from local.parts import Parts
 from local.service import Service
@@ -69,14 +69,14 @@ async def places(own_parts: Parts, tmp_path_factory: pytest.TempPathFactory) -> 
             await asyncio.to_thread(each.wait_healthy)
         async with login(site.amqp_url("operator"), "operator") as operator:
             channel = await operator.connection.channel()
-            for exchange in PUBLISHER_EXCHANGES:
+            for exchange in SHOP.publishers:
                 await channel.queue_declare(f"tap.operator.{exchange}", exclusive=True)
                 await channel.queue_bind(f"tap.operator.{exchange}", exchange, "#")
             await asyncio.to_thread(_use, found, site, folder)
             await _misuse(site)
             await _cut_off(found, own_parts, site, services)
             found.add("command line", await asyncio.to_thread(call, "-m", "client.cli", "demo", env=site.client_env()))
-            for exchange in PUBLISHER_EXCHANGES:
+            for exchange in SHOP.publishers:
                 place = "commands" if exchange == "commands" else "announcements"
                 found.add(place, *await canaries.drain(channel, f"tap.operator.{exchange}"))
         await _look(found, own_parts, site, services)

@@ -18,9 +18,9 @@ from pamqp.common import FieldValue
 from client import dead
 from client.connection import Connection
 from contracts.commands import PutItem
-from contracts.envelope import SINGLE
 from contracts.events import CoinsCredited
 from contracts.queries import ListCatalog, ShowAccount
+from holdfast.delivery.envelope import SINGLE
 from local.parts import Parts
 from local.site import Site
 from tests.security.logins import DONE, REFUSED, another_client, login

@@ -10,7 +10,7 @@ import trustme
 import user_service.settings
 from client.errors import NotConfigured
 from client.settings import Settings
-from messaging.settings import read_settings
+from holdfast.delivery.settings import read_settings
 
 AMQP, DATABASE, CA = "USER_SERVICE_AMQP_URL", "USER_SERVICE_DATABASE_URL", "USER_SERVICE_TLS_CA_FILE"
 RIGHT = {AMQP: "amqps://u:p@h/v", DATABASE: "postgresql://u:p@h/d?sslmode=verify-full"}

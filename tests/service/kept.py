@@ -18,11 +18,11 @@ import promo_service.kinds
 import promo_service.tables
 import user_service.kinds
 import user_service.tables
+from holdfast.delivery.database import asyncpg_url
+from holdfast.entities.entities import Entities, Keeper
+from holdfast.entities.tables import EntityTables, Note, cause_of, state_of
 from holdfast.pending import Entity, Operation, Refused
 from local.site import Site
-from messaging.database import asyncpg_url
-from messaging.entities import Entities, Keeper
-from messaging.entity_tables import EntityTables, Note, cause_of, state_of
 
 BEGAN = datetime(2030, 1, 1, tzinfo=UTC)
 

@@ -13,21 +13,13 @@ from uuid import UUID, uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 
-from contracts.base import Fact, Service
 from contracts.commands import OpenAccount, PlaceOrder, RedeemPromo
-from contracts.envelope import SINGLE, Envelope, encode, split
 from contracts.events import AccountOpened, OrderFailed, PromoRefused
-from contracts.queries import EVERY_SERVICE_QUERIES, Query
-from contracts.topology import (
-    EXCHANGE_OF,
-    PUBLISHER_EXCHANGES,
-    QUERIES_EXCHANGE,
-    REPLAY_EXCHANGE,
-    REPLIES_EXCHANGE,
-    SERVICES,
-    UNROUTED_QUEUE,
-    dead_queue,
-)
+from contracts.topology import SERVICES, SHOP
+from holdfast.delivery.envelope import SINGLE, Envelope, encode, split
+from holdfast.delivery.names import QUERIES_EXCHANGE, REPLAY_EXCHANGE, REPLIES_EXCHANGE, UNROUTED_QUEUE, dead_queue
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES, Query
+from holdfast.delivery.words import Fact, Service
 from local.site import Site
 
 HEARD_S_MAX = 30.0
@@ -186,7 +178,7 @@ class Probe:
     async def _listen(self) -> None:
         operator = await self.channel("operator")
         tap = await operator.declare_queue(f"tap.operator.{uuid4()}", exclusive=True)
-        for exchange in PUBLISHER_EXCHANGES:
+        for exchange in SHOP.publishers:
             if exchange != "commands":
                 await tap.bind(exchange, "#")
         await tap.consume(self._hear, no_ack=True)
@@ -200,7 +192,7 @@ class Probe:
 
     async def _hear(self, message: AbstractIncomingMessage) -> None:
         # A service names itself in what it announces; what the probe says in a service's place does not.
-        if message.exchange in EXCHANGE_OF.values() and message.user_id:
+        if message.exchange in SHOP.exchanges.values() and message.user_id:
             async with self.heard.changed:
                 contents = split(message.content_type, message.body)
                 self.heard.envelopes += [Envelope.model_validate(each) for each in contents]
@@ -232,4 +224,4 @@ def envelope(fact: Fact, id: UUID | None = None, trace: str | None = None) -> En
 
 def sender(fact: Fact) -> str:
     """The broker user who may publish this fact."""
-    return "operator" if fact.audience else next(each for each, own in EXCHANGE_OF.items() if own == fact.exchange)
+    return "operator" if fact.audience else next(each for each, own in SHOP.exchanges.items() if own == fact.exchange)

@@ -7,7 +7,7 @@ import struct
 from aio_pika.abc import AbstractChannel
 from pamqp.commands import Basic
 
-from contracts.envelope import SINGLE
+from holdfast.delivery.envelope import SINGLE
 
 CONTENT_TYPE, HEADERS, REPLY_TO, TIMESTAMP = (
     Basic.Properties.flags[name] for name in ("content_type", "headers", "reply_to", "timestamp")

@@ -13,18 +13,18 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from contracts.base import Fact, Service
-from contracts.envelope import SINGLE
 from contracts.services import PARTICIPANTS, participant
+from holdfast.delivery.checkpoints import Hook
+from holdfast.delivery.database import asyncpg_url
+from holdfast.delivery.domain import Domain
+from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.message import Origin, decode
+from holdfast.delivery.migrations import migrate
+from holdfast.delivery.service import ServiceInstance
+from holdfast.delivery.unit_of_work import Arrived
+from holdfast.delivery.words import Fact, Service
 from local.parts import Parts
 from local.site import Site
-from messaging.checkpoints import Hook
-from messaging.database import asyncpg_url
-from messaging.domain import Domain
-from messaging.message import Origin, decode
-from messaging.migrations import migrate
-from messaging.service import ServiceInstance
-from messaging.unit_of_work import Arrived
 from promo_service.codes import code_hash
 from tests.service.probe import envelope
 

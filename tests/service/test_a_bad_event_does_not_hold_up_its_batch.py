@@ -8,9 +8,9 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from contracts.commands import CreditAccount, OpenAccount
-from contracts.envelope import BATCH, encode
 from contracts.events import CoinsCredited
-from contracts.queries import ShowOutcome
+from holdfast.delivery.envelope import BATCH, encode
+from holdfast.delivery.queries import ShowOutcome
 from local.site import Site
 from tests.service.probe import Probe, envelope
 from tests.service.sites import value

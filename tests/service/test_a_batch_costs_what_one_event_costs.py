@@ -10,7 +10,6 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import event
 
-from contracts.base import Fact, Service
 from contracts.commands import (
     CreditAccount,
     FulfilmentRejected,
@@ -22,6 +21,7 @@ from contracts.commands import (
 )
 from contracts.events import CoinsCaptured, CoinsCredited, OrderConfirmed
 from contracts.roles import Bonus
+from holdfast.delivery.words import Fact, Service
 from local.site import Site
 from tests.service.facts import doubled, placed, reserved
 from tests.service.sites import Instance, arrived, kept_as, unstarted, value

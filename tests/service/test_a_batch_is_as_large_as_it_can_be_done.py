@@ -10,15 +10,15 @@ from uuid import UUID, uuid4
 import pytest
 from structlog.testing import capture_logs
 
-import messaging.database
-from contracts.base import Fact
+import holdfast.delivery.database
 from contracts.commands import CreditAccount, OpenAccount
-from contracts.envelope import encode
 from contracts.events import CoinsCredited
+from holdfast.delivery.envelope import encode
+from holdfast.delivery.message import Announcement, Message, Origin, Unreadable, unreadable_key
+from holdfast.delivery.unit_of_work import ATTEMPTS_ALONE, Arrived
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities
 from local.site import Site
-from messaging.entities import Entities
-from messaging.message import Announcement, Message, Origin, Unreadable, unreadable_key
-from messaging.unit_of_work import ATTEMPTS_ALONE, Arrived
 from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import make, rows, running, value
@@ -42,7 +42,7 @@ async def test_a_batch_that_takes_too_long_is_handled_in_parts(
     async with running(site, "user_service"):
         account = await account_with(probe, 1)
     monkeypatch.setattr(AccountHandlers, "handle", slowly)
-    monkeypatch.setattr(messaging.database, "IDLE_S_MAX", IDLE_S_MAX)
+    monkeypatch.setattr(holdfast.delivery.database, "IDLE_S_MAX", IDLE_S_MAX)
     credits_ = [CreditAccount(credit_id=uuid4(), account_id=account, amount=1) for _ in range(MANY)]
     content_type, body = encode([envelope(each) for each in credits_])
     with capture_logs() as logs:

@@ -12,9 +12,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from contracts.commands import CreditAccount
 from contracts.events import CoinsCredited, CoinsReserved
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.database import asyncpg_url
 from local.site import Site
-from messaging.checkpoints import Checkpoint
-from messaging.database import asyncpg_url
 from tests.service.facts import account_with, placed
 from tests.service.probe import Probe
 from tests.service.sites import Instance, bury, die, make, running, until, value

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from contracts.base import Service
-from contracts.topology import SERVICES, inbox_queue, queries_queue
+from contracts.topology import SERVICES
+from holdfast.delivery.connection import is_consuming
+from holdfast.delivery.names import inbox_queue, queries_queue
+from holdfast.delivery.words import Service
 from local.site import Site
-from messaging.connection import is_consuming
 from tests.service.probe import Probe
 from tests.service.sites import entitle_the_administrator, running, until
 

@@ -8,7 +8,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import Fact, Service
 from contracts.commands import FulfilmentAccepted, PlaceOrder, PutPromo, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -28,7 +27,8 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.roles import Bonus, Multiply, PromoEffect
-from contracts.topology import inbox_queue
+from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.words import Fact, Service
 from local.site import Site
 from tests.service.facts import account_with, item_with
 from tests.service.probe import Probe

@@ -10,11 +10,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import CoinsCredited, CoinsRefused
 from contracts.queries import PromoView, ShowPromo
 from contracts.roles import Bonus
+from holdfast.delivery.words import Fact
 from local.site import Site
 from tests.service.sites import Instance, arrived, kept_as, rows, unstarted, value
 

@@ -7,13 +7,13 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import messaging.consumer
+import holdfast.delivery.consumer
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CoinsCredited, CoinsRefused
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.connection import is_consuming
+from holdfast.delivery.consumer import PREFETCH
 from local.site import Site
-from messaging.checkpoints import Checkpoint
-from messaging.connection import is_consuming
-from messaging.consumer import PREFETCH
 from tests.service.probe import Probe
 from tests.service.sites import make, running, until, value
 
@@ -54,7 +54,7 @@ async def _send_apart(probe: Probe, pairs: list[tuple[str, UUID]]) -> None:
 async def test_no_credit_overtakes_the_opening_of_its_account(
     site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging.consumer, "EVENTS_TOGETHER_MAX", BATCH)
+    monkeypatch.setattr(holdfast.delivery.consumer, "EVENTS_TOGETHER_MAX", BATCH)
     held, later = HeldTwice(), 0
 
     async def counts(checkpoint: Checkpoint) -> None:

@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-import messaging.relay
+import holdfast.delivery.relay
 from contracts.commands import PlaceOrder, PutItem
 from local.parts import Parts
 from local.site import Site
@@ -23,7 +23,7 @@ async def test_it_is_published_when_the_binding_is_back(
     parts: Parts, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     management = parts.broker.management
-    monkeypatch.setattr(messaging.relay, "SWEEP_S", 0.3)
+    monkeypatch.setattr(holdfast.delivery.relay, "SWEEP_S", 0.3)
     management.call("DELETE", "bindings", site.vhost, *BINDING, "order.placed")
     # This probe listens to nothing: its own queue would be somebody that the announcement reaches.
     probe = Probe(site)

@@ -7,7 +7,6 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import PlaceOrder, PutPromo, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -25,7 +24,8 @@ from contracts.events import (
     PromoRedeemed,
 )
 from contracts.roles import Multiply
-from contracts.topology import facts_for
+from contracts.topology import SHOP
+from holdfast.delivery.words import Fact
 from local.site import Site
 from tests.service.facts import FAR, item_with, reserved
 from tests.service.probe import Probe
@@ -46,7 +46,7 @@ SAYS: dict[type[OperationEvent], dict[str, Any]] = {
 def _answers(service: str, account: str, operation_id: UUID, asked_by: str) -> list[Fact]:
     """Each answer that the service takes."""
     of = {"account_id": account, "operation_id": operation_id, "asked_by": asked_by}
-    kinds = [fact for fact in facts_for(service).values() if issubclass(fact, OperationEvent)]
+    kinds = [fact for fact in SHOP.facts_for(service).values() if issubclass(fact, OperationEvent)]
     return [kind.model_validate(of | SAYS[kind]) for kind in kinds]
 
 

@@ -11,11 +11,11 @@ from uuid import uuid4
 
 import pytest
 
-import messaging.entities
+import holdfast.entities.entities
+from holdfast.entities.entities import Entities
+from holdfast.entities.tables import Note, state_of
 from holdfast.pending import Entity, Kind, Operation
 from local.site import Site
-from messaging.entities import Entities
-from messaging.entity_tables import Note, state_of
 from tests.service.kept import BEGAN, SAMPLES, Act, Kept, Sample, connected, same
 
 STEPS, SEEDS = 60, 8
@@ -107,7 +107,7 @@ async def test_each_kind_in_each_state_comes_back_as_it_was(
     site: Site, of: Sample, remembers: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was loaded goes on as what never left memory, whether its keeper remembers it or reads it each time."""
-    monkeypatch.setattr(messaging.entities, "KEPT_FROM", 0)
+    monkeypatch.setattr(holdfast.entities.entities, "KEPT_FROM", 0)
     seen: set[tuple[str, str]] = set()
     async with connected(site, of) as engine:
         for seed in range(SEEDS):

@@ -11,9 +11,9 @@ import pytest
 
 from contracts.base import COINS_MAX
 from contracts.commands import CreditAccount, FulfilmentRejected, OpenAccount, PlaceOrder, PutItem, RedeemPromo
-from contracts.envelope import BATCH, BODY_BYTES_MAX, SINGLE
 from contracts.events import CoinsCredited, CoinsRefused, OrderFailed, OrderPlaced, PromoRefused
-from contracts.topology import REPLAY_EXCHANGE
+from holdfast.delivery.envelope import BATCH, BODY_BYTES_MAX, SINGLE
+from holdfast.delivery.names import REPLAY_EXCHANGE
 from local.site import Site
 from tests.service.facts import account_with, item_with, reserved
 from tests.service.probe import Probe, envelope

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import messaging.service
+import holdfast.delivery.service
 from contracts.commands import CancelOrder, FulfilmentRejected, PlaceOrder, PutPromo, RedeemPromo
 from contracts.events import (
     CancelRefused,
@@ -36,7 +36,7 @@ IN_TIME_S = 0.01
 @pytest.fixture
 def nobody_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is looked at once, at the start, when nothing is due yet."""
-    monkeypatch.setattr(messaging.service, "CLOCK_S", 3600.0)
+    monkeypatch.setattr(holdfast.delivery.service, "CLOCK_S", 3600.0)
 
 
 @pytest.mark.usefixtures("nobody_sweeps")

@@ -14,7 +14,6 @@ from sqlalchemy import MetaData, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from contracts.base import Service
 from contracts.commands import PlaceOrder, PutItem, PutPromo, RedeemPromo
 from contracts.events import (
     CoinsMultiplied,
@@ -26,9 +25,10 @@ from contracts.events import (
 )
 from contracts.roles import Multiply
 from contracts.services import PARTICIPANTS, participant
+from holdfast.delivery.database import asyncpg_url
+from holdfast.delivery.migrations import main, migrate
+from holdfast.delivery.words import Service
 from local.site import Site
-from messaging.database import asyncpg_url
-from messaging.migrations import main, migrate
 from tests.service.facts import account_with, placed, reserved
 from tests.service.kept import SAMPLES, Sample
 from tests.service.probe import Probe

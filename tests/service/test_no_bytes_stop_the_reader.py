@@ -9,11 +9,11 @@ from uuid import uuid4
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from contracts.envelope import BATCH, SINGLE
-from contracts.topology import facts_for
-from messaging.message import Message, Origin, decode
+from contracts.topology import SHOP
+from holdfast.delivery.envelope import BATCH, SINGLE
+from holdfast.delivery.message import Message, Origin, decode
 
-FACTS = facts_for("user_service")
+FACTS = SHOP.facts_for("user_service")
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),

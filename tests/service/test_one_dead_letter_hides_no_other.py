@@ -16,8 +16,9 @@ from client import dead
 from client.connection import Connection
 from client.tap import tap
 from contracts.commands import OpenAccount
-from contracts.envelope import SINGLE
-from contracts.topology import DEAD_EXCHANGE, SERVICES
+from contracts.topology import SERVICES
+from holdfast.delivery.envelope import SINGLE
+from holdfast.delivery.names import DEAD_EXCHANGE
 from local.site import Site
 from tests.service.probe import envelope
 from tests.service.raw import UNREADABLE, Raw, publish_raw

@@ -21,9 +21,9 @@ from contracts.events import (
     OrderFailed,
     OrderPlaced,
 )
+from holdfast.delivery.tracing import Tracer
 from local.site import Site
 from local.sources import PROJECT
-from messaging.tracing import Tracer
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
 from tests.service.probe import Probe
 from tests.service.sites import make
@@ -69,7 +69,7 @@ def _trace(number: int) -> str:
 def test_without_an_exporter_no_sdk_is_loaded() -> None:
     program = (
         "import sys, order_service.__main__, promo_service.__main__, user_service.__main__\n"
-        "from messaging.tracing import tracer\n"
+        "from holdfast.delivery.tracing import tracer\n"
         "tracer('user_service')\n"
         "print([name for name in sys.modules if name.startswith('opentelemetry.sdk')])"
     )

@@ -12,7 +12,7 @@ from aio_pika.exceptions import PublishError
 from structlog.testing import capture_logs
 
 from contracts.queries import ListCatalog, ShowAccount, ShowHistory, ShowRedemption
-from contracts.topology import REPLIES_EXCHANGE
+from holdfast.delivery.names import REPLIES_EXCHANGE
 from local.parts import Parts
 from local.site import Site
 from provision.broker import add_client

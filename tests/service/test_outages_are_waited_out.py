@@ -15,9 +15,9 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from contracts.envelope import SINGLE
 from contracts.events import CoinsCredited, PromoClaimed
 from contracts.roles import Bonus
+from holdfast.delivery.envelope import SINGLE
 from local.guard import throwaway_parts
 from local.parts import Parts
 from local.processes import _descendants

@@ -9,8 +9,8 @@ from contextlib import asynccontextmanager, suppress
 import pytest
 from prometheus_client import CollectorRegistry
 
-from messaging import web
-from messaging.web import Web
+from holdfast.delivery import web
+from holdfast.delivery.web import Web
 from tests.service.sites import until
 
 FEW, BRIEF_S = 4, 2.0

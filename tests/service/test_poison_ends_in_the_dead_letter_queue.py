@@ -11,14 +11,14 @@ from uuid import UUID, uuid4
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-import messaging.service
+import holdfast.delivery.service
 from contracts.commands import CreditAccount
-from contracts.envelope import encode
 from contracts.events import CoinsCredited, CoinsExpired, CoinsReserved
+from holdfast.delivery.envelope import encode
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.unit_of_work import ATTEMPTS_MAX
+from holdfast.entities.entities import Entities
 from local.site import Site
-from messaging.entities import Entities
-from messaging.message import Announcement, Message
-from messaging.unit_of_work import ATTEMPTS_MAX
 from tests.service.facts import account_with, placed
 from tests.service.probe import Probe, envelope
 from tests.service.sites import Instance, bury, die, make, running, until, value
@@ -167,7 +167,7 @@ async def test_a_deadline_that_cannot_be_handled_does_not_keep_the_service_busy(
         return real(state, message, now)
 
     monkeypatch.setattr(instance.domain.handlers, "handle", fails)
-    monkeypatch.setattr(messaging.service, "CLOCK_S", 3600.0)
+    monkeypatch.setattr(holdfast.delivery.service, "CLOCK_S", 3600.0)
     await instance.start()
     account, order_id = await account_with(probe, 50), uuid4()
     await probe.send(placed(account, order_id, hold_s=0.001))

@@ -24,12 +24,12 @@ from typer.testing import CliRunner
 from client import codes
 from client.cli import app
 from contracts.commands import PutPromo, RedeemPromo
-from contracts.envelope import Envelope
 from contracts.events import CoinsCredited, CoinsMultiplied, PromoClaimed, PromoRedeemed, PromoRefused
 from contracts.queries import ShowPromo, ShowRedemption
 from contracts.roles import Bonus, Multiply
+from holdfast.delivery.envelope import Envelope
+from holdfast.delivery.tracing import Tracer
 from local.site import Site
-from messaging.tracing import Tracer
 from promo_service.codes import code_hash
 from tests.service.probe import Probe
 from tests.service.sites import CODE_KEY, Instance, arrived, kept_as, make, rows, running, unstarted, value

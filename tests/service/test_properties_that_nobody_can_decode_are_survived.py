@@ -11,10 +11,10 @@ from structlog.testing import capture_logs
 from contracts.commands import CreditAccount
 from contracts.events import CoinsCredited
 from contracts.queries import ShowAccount
-from contracts.topology import QUERIES_EXCHANGE
+from holdfast.delivery.answering import Answering
+from holdfast.delivery.connection import is_consuming
+from holdfast.delivery.names import QUERIES_EXCHANGE
 from local.site import Site
-from messaging.connection import is_consuming
-from messaging.queries import Answering
 from tests.service.facts import account_with
 from tests.service.probe import Probe, envelope
 from tests.service.raw import REPLY_TO, UNREADABLE, Raw, publish_raw, short

@@ -17,10 +17,11 @@ from aio_pika.abc import AbstractQueue
 from client.audit import audit
 from client.client import Client
 from client.waiting import order_ended, redemption_ended
-from contracts.base import Service
 from contracts.roles import Multiply
-from contracts.topology import SERVICES, inbox_queue
+from contracts.topology import SERVICES
 from examples.gift_service.words import GiftView, SendGift, ShowGift
+from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.words import Service
 from local.site import Site
 from tests.service.sites import Instance, entitle_the_administrator, make, until
 

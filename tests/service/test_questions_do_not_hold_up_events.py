@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from contracts.commands import CreditAccount
 from contracts.events import CoinsCredited
-from contracts.queries import ShowStatus
+from holdfast.delivery.queries import ShowStatus
 from tests.service.facts import account_with
 from tests.service.probe import Probe
 from tests.service.sites import Instance, until

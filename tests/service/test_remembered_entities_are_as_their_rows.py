@@ -8,12 +8,12 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import messaging.entities
+import holdfast.entities.entities
+from holdfast.delivery import domain
+from holdfast.entities.entities import KEPT_FROM, Entities
+from holdfast.entities.tables import Note
 from holdfast.pending import Operation
 from local.site import Site
-from messaging import domain
-from messaging.entities import KEPT_FROM, Entities
-from messaging.entity_tables import Note
 from tests.service.facts import FAR
 from tests.service.kept import BEGAN, USERS, Kept, connected, same
 from user_service.kinds import Credit, Reserve
@@ -134,7 +134,7 @@ async def test_what_is_past_is_told_of_a_busy_entity_too(kept: Kept) -> None:
 
 
 async def test_no_more_are_remembered_than_there_is_room_for(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(messaging.entities, "KEPT_MAX", 2)
+    monkeypatch.setattr(holdfast.entities.entities, "KEPT_MAX", 2)
     keys = [(await busy(kept))[0] for _ in range(3)]
     seen = [await kept.change(key, lambda state, key=key: credit_(state, key, 1)) for key in keys]  # type: ignore[misc]
     again = [await kept.read(key) for key in reversed(keys)]

@@ -6,7 +6,6 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CancelOrder, FulfilmentAccepted, PlaceOrder, PutPromo, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -22,6 +21,7 @@ from contracts.events import (
     PromoRedeemed,
     PromoRefused,
 )
+from holdfast.delivery.words import Fact
 from local.site import Site
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
 from tests.service.probe import Probe

@@ -8,12 +8,12 @@ from uuid import uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CancelOrder, CreditAccount, OpenAccount, PlaceOrder
 from contracts.events import CoinsCaptured, CoinsCredited, OrderConfirmed
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.unit_of_work import Arrived
+from holdfast.delivery.words import Fact
 from local.site import Site
-from messaging.checkpoints import Checkpoint
-from messaging.unit_of_work import Arrived
 from tests.service.facts import account_with, item_with, placed
 from tests.service.probe import Probe
 from tests.service.sites import Instance, arrived, rows, running, unstarted, until, value

@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from messaging import held
-from messaging.held import Held
-from messaging.outbox import Outgoing
+from holdfast.delivery import held
+from holdfast.delivery.held import Held
+from holdfast.delivery.outbox import Outgoing
 
 
 def of(size: int) -> Outgoing:

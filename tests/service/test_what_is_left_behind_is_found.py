@@ -12,15 +12,15 @@ from uuid import uuid4
 import pytest
 from structlog.testing import capture_logs
 
-import messaging.database
-import messaging.relay
+import holdfast.delivery.database
+import holdfast.delivery.relay
 from client import audit
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened
+from holdfast.delivery import inbox, outbox
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.message import Announcement, Message
 from local.site import Site
-from messaging import inbox, outbox
-from messaging.checkpoints import Checkpoint
-from messaging.message import Announcement, Message
 from tests.service.probe import Probe
 from tests.service.sites import make, rows, running, until, value
 from user_service.store import keeper
@@ -57,7 +57,7 @@ async def test_a_broker_that_confirms_late_is_waited_for(
     site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Longer than a transaction may stand still. What is swept is published once."""
-    monkeypatch.setattr(messaging.database, "IDLE_S_MAX", 0.2)
+    monkeypatch.setattr(holdfast.delivery.database, "IDLE_S_MAX", 0.2)
     swept = 0
 
     async def late(checkpoint: Checkpoint) -> None:
@@ -77,15 +77,15 @@ async def test_a_broker_that_confirms_late_is_waited_for(
 async def test_a_broker_that_confirms_nothing_is_told_on_the_health_page(
     site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging.relay, "SWEEP_S", 0.2)
-    publish, silent = messaging.relay.Relay._publish_one, True
+    monkeypatch.setattr(holdfast.delivery.relay, "SWEEP_S", 0.2)
+    publish, silent = holdfast.delivery.relay.Relay._publish_one, True
 
     async def unconfirmed(self: Any, channel: Any, message: Any) -> None:
         if silent:
             raise TimeoutError
         await publish(self, channel, message)
 
-    monkeypatch.setattr(messaging.relay.Relay, "_publish_one", unconfirmed)
+    monkeypatch.setattr(holdfast.delivery.relay.Relay, "_publish_one", unconfirmed)
     async with running(site, "user_service") as instance:
 
         async def told() -> bool:
@@ -104,7 +104,7 @@ async def test_a_broker_that_confirms_nothing_is_told_on_the_health_page(
 async def test_a_message_that_does_not_fit_holds_up_no_other(
     site: Site, probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging.relay, "SWEEP_S", 0.2)
+    monkeypatch.setattr(holdfast.delivery.relay, "SWEEP_S", 0.2)
     await rows(site, "user_service", LEAVE, id=(row := uuid4()), in_s=-60, content_type="x" * 300)
     async with running(site, "user_service") as instance:
 

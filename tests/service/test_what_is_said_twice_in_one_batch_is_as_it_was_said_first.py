@@ -8,11 +8,11 @@ from uuid import uuid4
 import pytest
 
 from contracts.commands import PlaceOrder, PutPromo, RedeemPromo
-from contracts.envelope import encode
 from contracts.events import OrderPlaced, PromoClaimed
 from contracts.roles import Multiply
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.envelope import encode
 from local.site import Site
-from messaging.checkpoints import Checkpoint
 from tests.service.facts import item_with
 from tests.service.probe import Probe, envelope
 from tests.service.sites import running, until

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.commands import CreditAccount, PlaceOrder
 from contracts.events import CoinsCaptured, CoinsRefused, CoinsReserved, OperationWaiting, OrderCompleted
-from contracts.queries import ShowOutcome, ShowStatus
+from holdfast.delivery.queries import ShowOutcome, ShowStatus
 from provision.direct import open_directly
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
 from tests.service.probe import Probe

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-import messaging.service
+import holdfast.delivery.service
 from client.client import Client
 from contracts.commands import PlaceOrder, PutItem, PutPromo, RedeemPromo
 from contracts.events import (
@@ -19,8 +19,9 @@ from contracts.events import (
     PromoClaimed,
     PromoWaiting,
 )
-from contracts.queries import ItemView, PendingView, PromoView
+from contracts.queries import ItemView, PromoView
 from contracts.roles import Bonus
+from holdfast.entities.words import PendingView
 from local.site import Site
 from tests.service.facts import reserved
 from tests.service.probe import Probe
@@ -89,7 +90,7 @@ async def test_what_nobody_has_put_is_unknown(operator: Client) -> None:
 async def test_a_wait_that_is_over_is_shown_as_refused_although_nobody_has_swept(
     site: Site, probe: Probe, operator: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messaging.service, "CLOCK_S", 3600.0)
+    monkeypatch.setattr(holdfast.delivery.service, "CLOCK_S", 3600.0)
     item, passed = f"item-{uuid4()}", "SELECT deadline < clock_timestamp() FROM orders WHERE order_id = :id"
     async with running(site, "order_service"):
         await probe.send(PutItem(item=item, price=5, stock=1))

@@ -9,7 +9,8 @@ import pytest
 from aio_pika.abc import AbstractIncomingMessage
 from structlog.testing import capture_logs
 
-from contracts.topology import REPLIES_EXCHANGE, SERVICES
+from contracts.topology import SERVICES
+from holdfast.delivery.names import REPLIES_EXCHANGE
 from local.site import Site
 from tests.hostile import hostile
 from tests.hostile.sending import send, unaccounted

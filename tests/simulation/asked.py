@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.events import CoinsMultiplied, CoinsRefused, OrderFailed, PromoRedeemed, PromoRefused
+from holdfast.delivery.words import Fact
 from tests.simulation.history import History, Told
 from tests.simulation.plan import EXTERNAL, Fault, Goods, Plan, Promotion, Saga
 from tests.simulation.rows import Left

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from contracts.events import CancelRefused
-from messaging.message import Announcement
+from holdfast.delivery.message import Announcement
 from tests.simulation.memory import MemoryNode
 from tests.simulation.outbox import Outbox
 

@@ -10,9 +10,9 @@ from uuid import UUID
 
 import pytest
 
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity, NumberKind, Operation, Outcome, entity, log
 from holdfast.pending.log import Log
-from messaging.entities import Entities
 from order_service.kinds import Take
 from promo_service.kinds import Claim
 from user_service.kinds import INSUFFICIENT, Bonus, Fee, Multiply, Receive, Reserve

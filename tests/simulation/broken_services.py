@@ -11,7 +11,6 @@ from uuid import UUID, uuid5
 import pytest
 
 import user_service.handlers as users
-from contracts.base import Fact, Service
 from contracts.commands import CancelOrder, CreditAccount, FulfilmentAccepted, PlaceOrder, PutItem, RedeemPromo
 from contracts.events import (
     CoinsCaptured,
@@ -23,11 +22,12 @@ from contracts.events import (
     OperationEvent,
     OrderFailed,
 )
-from contracts.topology import PUBLISHER_EXCHANGES, facts_for
+from contracts.topology import SHOP
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact, Service
+from holdfast.entities import views
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity, Operation
-from messaging import pending_views
-from messaging.entities import Entities
-from messaging.message import Announcement, Message
 from order_service import order as orders
 from order_service import stock
 from order_service.handlers import OrderHandlers
@@ -75,13 +75,13 @@ def strangers_answer_is_swallowed(patch: pytest.MonkeyPatch) -> None:
 
 def wait_is_promised_too_short(patch: pytest.MonkeyPatch) -> None:
     """The latest time of an answer is told five seconds early."""
-    waits = pending_views.waits
+    waits = views.waits
 
     def broken(*of: Any) -> Any:
         for each in waits(*of):
             yield each._replace(until=each.until - timedelta(seconds=5) if each.until else None)
 
-    patch.setattr(pending_views, "waits", broken)
+    patch.setattr(views, "waits", broken)
 
 
 def capture_of_an_expired_one_says_captured(patch: pytest.MonkeyPatch) -> None:
@@ -166,8 +166,8 @@ def credit_adds_one_too_many(patch: pytest.MonkeyPatch) -> None:
 
 def wait_is_promised_for_ever(patch: pytest.MonkeyPatch) -> None:
     """Whoever waits is not told until when, and what it waits for has no end."""
-    waits = pending_views.waits
-    patch.setattr(pending_views, "waits", lambda *of: (each._replace(until=None) for each in waits(*of)))
+    waits = views.waits
+    patch.setattr(views, "waits", lambda *of: (each._replace(until=None) for each in waits(*of)))
     deadline = Operation.deadline.fget  # type: ignore[attr-defined]
     patch.setattr(Operation, "deadline", property(lambda self: None if self.status == "waiting" else deadline(self)))
 
@@ -186,8 +186,8 @@ def strangers_answer_is_acted_on_by_promos(patch: pytest.MonkeyPatch) -> None:
 
 
 def _misrouted(patch: pytest.MonkeyPatch, service: Service) -> None:
-    for fact in (each for each in facts_for(service).values() if issubclass(each, OperationEvent)):
-        for asked_by in (guest.EXCHANGE, *PUBLISHER_EXCHANGES):
+    for fact in (each for each in SHOP.facts_for(service).values() if issubclass(each, OperationEvent)):
+        for asked_by in (guest.EXCHANGE, *SHOP.publishers):
             key = fact.exchange, f"{fact.type}.{asked_by}"
             patch.setitem(world.ROUTES, key, sorted({*world.ROUTES.get(key, ()), service}))
 

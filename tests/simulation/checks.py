@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.events import CoinsMultiplied, OperationAccepted
+from holdfast.delivery.words import Fact
 from tests.simulation import audited
 from tests.simulation.agreement import ended_for_another_reason, goods_and_uses
 from tests.simulation.asked import ended_otherwise, lasts_s, not_as_asked, refused_without_reason, unanswered_cancels

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from uuid import UUID
 
-from contracts.base import Fact, Service
 from contracts.commands import (
     CancelOrder,
     ChargeFee,
@@ -19,6 +18,7 @@ from contracts.commands import (
     RedeemPromo,
 )
 from contracts.roles import Bonus, Multiply
+from holdfast.delivery.words import Fact, Service
 from tests.simulation.guest import EXCHANGE, Guest
 from tests.simulation.history import name_of
 from tests.simulation.plan import EXTERNAL, Goods, Plan, Promotion, Saga

@@ -15,17 +15,18 @@ from uuid import UUID
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
-from contracts.envelope import Envelope, encode
-from contracts.topology import DEAD_EXCHANGE, FACTS
-from messaging import inbox
-from messaging.checkpoints import Checkpoint, Hook
-from messaging.consumer import Consumer
-from messaging.domain import Domain, Handlers
-from messaging.message import Announcement, Message, Origin, decode
-from messaging.outbox import Left
-from messaging.relay import SWEEP_S, Relay
-from messaging.unit_of_work import UnitOfWork
+from contracts.topology import FACTS
+from holdfast.delivery import inbox
+from holdfast.delivery.checkpoints import Checkpoint, Hook
+from holdfast.delivery.consumer import Consumer
+from holdfast.delivery.domain import Domain, Handlers
+from holdfast.delivery.envelope import Envelope, encode
+from holdfast.delivery.message import Announcement, Message, Origin, decode
+from holdfast.delivery.names import DEAD_EXCHANGE
+from holdfast.delivery.outbox import Left
+from holdfast.delivery.relay import SWEEP_S, Relay
+from holdfast.delivery.unit_of_work import UnitOfWork
+from holdfast.delivery.words import Fact
 from tests.simulation import guest
 from tests.simulation.channel import Broker, Channel, Sent, Verdict
 from tests.simulation.node import Delivery, Died, Event, Parcel, Publish, Reached

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from contracts.base import After, Exchange, Fact, Seconds
+from contracts.base import After, ShopFact
 from contracts.roles import (
     AsksReservation,
     Bonus,
@@ -22,6 +22,7 @@ from contracts.roles import (
     GivesUpReservation,
     Multiply,
 )
+from holdfast.delivery.words import Exchange, Fact, Seconds
 
 if TYPE_CHECKING:
     from tests.simulation.plan import Plan, Saga
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 EXCHANGE = "guest"
 
 
-class _GuestEvent(Fact):
+class _GuestEvent(ShopFact):
     exchange: ClassVar[Exchange] = EXCHANGE
     saga_field: ClassVar[str] = "guest_id"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from math import inf
 
-from contracts.base import Fact
 from contracts.events import CoinsCharged, CoinsMultiplied, CoinsRefused
+from holdfast.delivery.words import Fact
 from tests.simulation.history import History
 from tests.simulation.linear import Done, serial_order
 from tests.simulation.plan import Plan, Promotion, Saga

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.events import OrderPlaced
 from contracts.roles import AsksReservation, ChangesBalance
+from holdfast.delivery.words import Fact
 
 MAY_DIFFER = frozenset(("operation.waiting", "operation.accepted", "order.waiting", "promo.waiting"))
 """Announcements that tell the present state of what is still open."""

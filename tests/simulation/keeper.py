@@ -1,4 +1,4 @@
-"""`messaging.entities.Keeper` without a database: the same loads, the same saves, the same order of what falls due.
+"""`holdfast.entities.entities.Keeper` without a database: the same loads and saves, the same order of what falls due.
 
 It is held to the real one by `test_memory_is_as_the_database.py`. Nothing changes but by a save; every load makes the
 entities anew from what was saved.
@@ -10,8 +10,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity, Line, Operation
-from messaging.entities import Entities
 
 Pending = dict[UUID, Operation[int]]
 

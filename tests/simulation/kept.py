@@ -13,9 +13,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Fact
-from messaging.entities import Entities
-from messaging.message import Message
+from holdfast.delivery.message import Message
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities
 from order_service.handlers import DUE_TOGETHER_MAX, OrderHandlers, touched
 from order_service.handlers import Limits as OrderLimits
 from order_service.order import AnswerOverdue, Item, Order, OrderDeadlinePassed

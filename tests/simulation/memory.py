@@ -11,12 +11,12 @@ from itertools import groupby
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.base import Fact, Service
 from contracts.commands import PutItem, PutPromo
-from contracts.topology import DEAD_EXCHANGE
-from messaging.domain import Handlers, Refused
-from messaging.message import Announcement, Message, inbox_key, internal
-from messaging.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX
+from holdfast.delivery.domain import Handlers, Refused
+from holdfast.delivery.message import Announcement, Message, inbox_key, internal
+from holdfast.delivery.names import DEAD_EXCHANGE
+from holdfast.delivery.unit_of_work import ATTEMPTS_ALONE, ATTEMPTS_MAX
+from holdfast.delivery.words import Fact, Service
 from tests.simulation.keeper import MemoryKeeper
 from tests.simulation.node import Delivery, Event, Parcel, Publish, Reached
 from tests.simulation.outbox import Outbox

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from contracts.base import Fact, Service
-from messaging.checkpoints import Checkpoint
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.words import Fact, Service
 
 
 @dataclass(frozen=True, slots=True)

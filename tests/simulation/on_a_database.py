@@ -14,8 +14,9 @@ import promo_service.handlers
 import promo_service.settings
 import user_service.handlers
 import user_service.settings
-from contracts.base import Service
-from messaging.domain import Domain
+from contracts.topology import SHOP
+from holdfast.delivery.domain import Domain
+from holdfast.delivery.words import Service
 from tests.simulation import guest, pure
 from tests.simulation.checks import judge
 from tests.simulation.database import DatabaseNode
@@ -109,7 +110,7 @@ def _domains(plan: Plan) -> list[Domain[Any]]:
     )
     accounts = user_service.handlers.domain(users)
     return [
-        replace(accounts, facts={**accounts.facts, **guest.FACTS}),
+        replace(accounts, topology=replace(SHOP, facts={**SHOP.facts, **guest.FACTS})),
         order_service.handlers.domain(orders),
         promo_service.handlers.domain(promos),
     ]

@@ -1,4 +1,4 @@
-"""A model in memory of the outbox and its relay: `messaging.outbox` and `messaging.relay.Relay`."""
+"""A model in memory of the outbox and its relay: `holdfast.delivery.outbox` and `holdfast.delivery.relay.Relay`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from messaging.relay import ATTEMPTS_TOGETHER, SWEEP_S, TOGETHER_MAX
+from holdfast.delivery.relay import ATTEMPTS_TOGETHER, SWEEP_S, TOGETHER_MAX
 from tests.simulation.node import Parcel, Publish, Reached
 
 

@@ -6,7 +6,7 @@ from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from contracts.base import Service
+from holdfast.delivery.words import Service
 from order_service.handlers import Limits as OrderLimits
 from tests.simulation import rows
 from tests.simulation.checks import judge

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from contracts.base import Fact
-from messaging.entity_tables import EntityTables, cause_of, state_of
+from holdfast.delivery.words import Fact
+from holdfast.entities.tables import EntityTables, cause_of, state_of
 from order_service.order import Order
 from promo_service.redemption import Redemption
 from tests.simulation.keeper import MemoryKeeper

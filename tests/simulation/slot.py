@@ -25,13 +25,13 @@ from sqlalchemy.pool import StaticPool
 import order_service.tables
 import promo_service.tables
 import user_service.tables
-from contracts.base import Service
+from holdfast.delivery.database import asyncpg_url
+from holdfast.delivery.metrics import Metrics
+from holdfast.delivery.migrations import migrate
+from holdfast.delivery.tracing import Tracer
+from holdfast.delivery.words import Service
+from holdfast.entities.tables import EntityTables
 from local.sources import PROJECT
-from messaging.database import asyncpg_url
-from messaging.entity_tables import EntityTables
-from messaging.metrics import Metrics
-from messaging.migrations import migrate
-from messaging.tracing import Tracer
 from provision.databases import at
 from tests.simulation.rows import ORDERS, REDEMPTIONS, Entities, OrderRow, RedemptionRow, statements
 from tests.simulation.world import SERVICES
@@ -181,9 +181,9 @@ async def opened(place: Place) -> AsyncIterator[Slot]:
     async with AsyncExitStack() as stack:
         stores = {service: await _open(stack, service, place.url(service)) for service in SERVICES}
         slot = Slot(stores)
-        stack.enter_context(patch("messaging.entities.KEPT_FROM", KEPT_FROM))
-        stack.enter_context(patch("messaging.outbox.uuid4", slot._ids))
-        stack.enter_context(patch("messaging.message.uuid4", slot._ids))
+        stack.enter_context(patch("holdfast.entities.entities.KEPT_FROM", KEPT_FROM))
+        stack.enter_context(patch("holdfast.delivery.outbox.uuid4", slot._ids))
+        stack.enter_context(patch("holdfast.delivery.message.uuid4", slot._ids))
         stack.enter_context(stamina.set_testing(True, attempts=1000))
         stack.enter_context(_silence())
         yield slot

@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging.checkpoints import STEPS
-from messaging.entities import Entities, Keeper
+from holdfast.delivery.checkpoints import STEPS
+from holdfast.entities.entities import Entities, Keeper
 from tests.simulation.memory import MemoryNode
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.outbox import Outbox
@@ -127,7 +127,7 @@ async def test_entities_stay_in_memory_between_batches(slot: Slot, monkeypatch: 
 @pytest.mark.timeout(600)
 async def test_an_entity_of_a_transaction_that_never_was_is_found(slot: Slot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where every stamp is the same, what a died process had in mind counts."""
-    monkeypatch.setattr("messaging.entities.secrets.randbits", lambda _: 7)
+    monkeypatch.setattr("holdfast.entities.entities.secrets.randbits", lambda _: 7)
     monkeypatch.setattr("tests.simulation.world.CRASH", 0.5)
     for seed in range(SEEDS):
         if (await compared(small(plan(seed, None, ["crash", "double"])), slot)).violations:

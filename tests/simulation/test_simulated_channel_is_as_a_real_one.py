@@ -11,10 +11,10 @@ from uuid import uuid4
 import aio_pika
 import pytest
 
+from holdfast.delivery.outbox import Outgoing
+from holdfast.delivery.relay import Relay, _is_outage
 from local.parts import Parts
 from local.site import Site
-from messaging.outbox import Outgoing
-from messaging.relay import Relay, _is_outage
 from provision.secrets import amqp_url
 from tests.faults.proxy import CONFIRM, Proxy
 from tests.simulation.channel import Channel, Verdict
@@ -49,7 +49,7 @@ async def published(channel: Any, case: str) -> BaseException | None:
     """What the relay's own publishing comes to."""
     relay = Relay.__new__(Relay)
     relay._name, relay._user = "user_service", "user_service"
-    key = "coins.credited" if case != "nobody bound" else "nobody.takes.this"
+    key = "coins.credited.promo" if case != "nobody bound" else "nobody.takes.this"
     message = Outgoing(uuid4(), "user", key, "application/cloudevents+json", b"{}")
     try:
         await asyncio.wait_for(relay._publish_one(channel, message), 10)

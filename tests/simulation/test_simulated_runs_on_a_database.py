@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from messaging import inbox, outbox
-from messaging.relay import Relay
+from holdfast.delivery import inbox, outbox
+from holdfast.delivery.relay import Relay
 from tests.simulation.on_a_database import run, small
 from tests.simulation.plan import Fault, plan
 from tests.simulation.slot import Slot

@@ -11,11 +11,11 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import Fact
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import CancelRefused, OrderPlaced, PromoClaimed
 from contracts.roles import Multiply
-from messaging.message import Message, internal
+from holdfast.delivery.message import Message, internal
+from holdfast.delivery.words import Fact
 from tests.simulation.kept import MemoryAccounts
 from tests.simulation.on_a_database import compared, small
 from tests.simulation.plan import FAULTS, Fault, Mode, plan

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.events import OperationAccepted, OperationWaiting, OrderCancelled, OrderFailed
+from holdfast.delivery.words import Fact
 from holdfast.pending import Operation, Refused
 from tests.simulation import oracle
 from tests.simulation.asked import lasts_s

@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from contracts.base import Fact, Service
-from contracts.topology import bindings, inbox_queue
-from messaging.checkpoints import STEPS, Checkpoint
-from messaging.service import CLOCK_S
+from contracts.topology import SHOP
+from holdfast.delivery.checkpoints import STEPS, Checkpoint
+from holdfast.delivery.names import inbox_queue
+from holdfast.delivery.service import CLOCK_S
+from holdfast.delivery.words import Fact, Service
 from tests.simulation import clients, guest
 from tests.simulation.history import History
 from tests.simulation.node import Delivery, Died, Event, Node, Parcel, Reached
@@ -36,7 +37,7 @@ COMMITTED: frozenset[Checkpoint] = frozenset(("after commit", "before ack", "aft
 SERVICES: tuple[Service, ...] = ("user_service", "order_service", "promo_service")
 
 ROUTES: dict[tuple[str, str], list[Service]] = {(guest.EXCHANGE, name): ["user_service"] for name in guest.FACTS}
-for _binding in bindings():
+for _binding in SHOP.bindings:
     for _service in SERVICES:
         if _binding.queue == inbox_queue(_service):
             ROUTES.setdefault((_binding.exchange, _binding.routing_key), []).append(_service)

@@ -1,6 +1,6 @@
 """Run by Alembic."""
 
 from examples.gift_service.tables import metadata
-from messaging.migrations import run_environment
+from holdfast.delivery.migrations import run_environment
 
 run_environment(metadata)

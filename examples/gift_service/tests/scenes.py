@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
-from contracts.base import COINS_MAX, Fact
+from contracts.base import COINS_MAX
 from contracts.commands import CreditAccount, OpenAccount
 from contracts.events import AccountOpened, CoinsCredited
 from contracts.queries import ShowAccount
@@ -20,6 +20,7 @@ from examples.gift_service.words import (
     SendGift,
     ShowGift,
 )
+from holdfast.delivery.words import Fact
 from tests.service.probe import Probe
 from tests.service.sites import until
 

@@ -8,10 +8,10 @@ from typing import get_args
 
 import pytest
 
-from contracts.base import Service
 from examples.gift_service.tests.scenes import GIFT, account, coins, ended, endings, gift
+from holdfast.delivery.checkpoints import Checkpoint
+from holdfast.delivery.words import Service
 from local.site import Site
-from messaging.checkpoints import Checkpoint
 from tests.service.probe import Probe
 from tests.service.sites import Instance, bury, die, make, running, until, value
 

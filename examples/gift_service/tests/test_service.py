@@ -9,9 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import Fact
 from contracts.events import CoinsCaptured, CoinsCredited, CoinsExpired, CoinsRefused, CoinsReserved
-from contracts.queries import ShowStatus
 from examples.gift_service.tests.scenes import GIFT, fence, gift, stands
 from examples.gift_service.words import (
     GiftAnnounced,
@@ -28,6 +26,8 @@ from examples.gift_service.words import (
     credit_id,
     room_id,
 )
+from holdfast.delivery.queries import ShowStatus
+from holdfast.delivery.words import Fact
 from local.site import Site
 from tests.service.probe import Probe
 from tests.service.sites import Instance, rows, running, until, value

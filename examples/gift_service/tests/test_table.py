@@ -9,7 +9,6 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import DURATION_S_MAX, Fact
 from contracts.events import (
     CoinsCaptured,
     CoinsCredited,
@@ -18,7 +17,7 @@ from contracts.events import (
     CoinsReleased,
     CoinsReserved,
 )
-from contracts.topology import facts_for
+from contracts.topology import SHOP
 from examples.gift_service.facts import AnswerOverdue, DeadlinePassed, Side
 from examples.gift_service.gift import TABLE, decide
 from examples.gift_service.moves import ASK_AGAIN_S_MAX, WITHDRAWALS_MAX, Contradiction, Situation
@@ -32,6 +31,7 @@ from examples.gift_service.words import (
     GiftWithdrawn,
     SendGift,
 )
+from holdfast.delivery.words import DURATION_S_MAX, Fact
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
 SOON, LONG_AGO = NOW + timedelta(seconds=600), NOW - timedelta(days=1)
@@ -109,7 +109,7 @@ def test_every_cell_is_written_down() -> None:
 
 def test_all_that_is_sent_to_it_is_in_the_table() -> None:
     told = {each if isinstance(each, type) else each[1] for each in TABLE["offered"]}
-    assert told - {DeadlinePassed, AnswerOverdue} == set(facts_for("gift_service").values())
+    assert told - {DeadlinePassed, AnswerOverdue} == set(SHOP.facts_for("gift_service").values())
 
 
 @pytest.mark.parametrize(("state", "name", "cell"), CELLS)

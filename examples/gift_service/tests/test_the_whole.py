@@ -36,8 +36,8 @@ from examples.gift_service.words import (
     credit_id,
     room_id,
 )
+from holdfast.delivery.checkpoints import Checkpoint
 from local.site import Site
-from messaging.checkpoints import Checkpoint
 from tests.service.facts import doubled, placed
 from tests.service.probe import Probe
 from tests.service.sites import Instance, rows, running, value

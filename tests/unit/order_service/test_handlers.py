@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import WAITS_FOR_MAX, Fact
 from contracts.commands import PlaceOrder
 from contracts.events import OrderWaiting
-from messaging.entity_tables import cause_of, state_of
-from messaging.message import Announcement, Message
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact
+from holdfast.entities.tables import cause_of, state_of
+from holdfast.entities.words import WAITS_FOR_MAX
 from order_service.handlers import Limits, OrderHandlers
 from order_service.order import AnswerOverdue, Item, OrderDeadlinePassed
 from tests.domain.test_orders_share_stock import NOW, A, B, C, D, Shop, cancel, captured, contended, expired, reserved

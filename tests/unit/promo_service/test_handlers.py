@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from contracts.base import WAITS_FOR_MAX
 from contracts.commands import PutItem, PutPromo, RedeemPromo
 from contracts.events import CoinsMultiplied, PromoWaiting
-from messaging.entity_tables import cause_of, state_of
-from messaging.message import Announcement, Message
+from holdfast.delivery.message import Announcement, Message
+from holdfast.entities.tables import cause_of, state_of
+from holdfast.entities.words import WAITS_FOR_MAX
 from promo_service.codes import code_hash
 from promo_service.promo import AnswerOverdue
 from promo_service.redemption import Promo

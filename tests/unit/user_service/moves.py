@@ -21,7 +21,6 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import UUID
 
-from contracts.base import Fact
 from contracts.commands import OpenAccount
 from contracts.events import (
     AccountOpened,
@@ -44,10 +43,11 @@ from contracts.events import (
 )
 from contracts.roles import Bonus, ChangesBalance, Multiply
 from contracts.topology import FACTS
+from holdfast.delivery.domain import Refused
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.words import Fact
+from holdfast.entities.entities import Entities
 from holdfast.pending import Entity
-from messaging.domain import Refused
-from messaging.entities import Entities
-from messaging.message import Announcement, Message
 from user_service.deadlines import DeadlinePassed
 from user_service.handlers import Limits, decide
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from contracts.base import Exchange, Fact
+from contracts.base import ShopFact
 from contracts.commands import CreditAccount, PutItem
 from contracts.events import (
     CoinsCaptured,
@@ -23,10 +23,11 @@ from contracts.events import (
     PromoRefused,
 )
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, Credit, GivesUpReservation
+from holdfast.delivery.domain import Refused
+from holdfast.delivery.words import Exchange, Fact
+from holdfast.entities.entities import Entities
+from holdfast.entities.tables import cause_of, state_of
 from holdfast.pending import Entity
-from messaging.domain import Refused
-from messaging.entities import Entities
-from messaging.entity_tables import cause_of, state_of
 from tests.unit.user_service.moves import ACCOUNT, START, id_of, message, nobody, parse, play, play_table
 from user_service.handlers import AccountHandlers, Limits, decide
 
@@ -34,7 +35,7 @@ LIMITS = Limits()
 A, B, GIFT = id_of("a"), id_of("b"), id_of("gift")
 
 
-class _Gift(Fact):
+class _Gift(ShopFact):
     exchange: ClassVar[Exchange] = "gift"
     saga_field: ClassVar[str] = "gift_id"
 

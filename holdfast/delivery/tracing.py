@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from messaging.message import Message
+from holdfast.delivery.message import Message
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider

@@ -22,14 +22,14 @@ from aio_pika.exceptions import CONNECTION_EXCEPTIONS, PublishError
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contracts.tls import problem
-from messaging import outbox
-from messaging.checkpoints import Checkpoint, Hook
-from messaging.database import is_outage
-from messaging.held import Held
-from messaging.outbox import Left, Outgoing
-from messaging.settings import named
-from messaging.tables import DeliveryTables
+from holdfast.delivery import outbox
+from holdfast.delivery.checkpoints import Checkpoint, Hook
+from holdfast.delivery.database import is_outage
+from holdfast.delivery.held import Held
+from holdfast.delivery.outbox import Left, Outgoing
+from holdfast.delivery.settings import named
+from holdfast.delivery.tables import DeliveryTables
+from holdfast.tls import problem
 
 log = structlog.get_logger(__name__)
 

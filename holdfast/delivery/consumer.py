@@ -9,11 +9,11 @@ import structlog
 from aio_pika.abc import AbstractIncomingMessage
 from aio_pika.exceptions import CONNECTION_EXCEPTIONS
 
-from contracts.base import Fact
-from contracts.topology import DEATH_HEADER, REPLAY_EXCHANGE
-from messaging.checkpoints import Checkpoint, Hook
-from messaging.message import Message, Origin, Unreadable, decode
-from messaging.unit_of_work import Arrived
+from holdfast.delivery.checkpoints import Checkpoint, Hook
+from holdfast.delivery.message import Message, Origin, Unreadable, decode
+from holdfast.delivery.names import DEATH_HEADER, REPLAY_EXCHANGE
+from holdfast.delivery.unit_of_work import Arrived
+from holdfast.delivery.words import Fact
 
 log = structlog.get_logger(__name__)
 

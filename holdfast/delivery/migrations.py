@@ -13,9 +13,9 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from contracts.tls import of_database, problem
-from messaging.database import asyncpg_url, is_outage
-from messaging.settings import MigrationSettings, read_settings
+from holdfast.delivery.database import asyncpg_url, is_outage
+from holdfast.delivery.settings import MigrationSettings, read_settings
+from holdfast.tls import of_database, problem
 
 _VERSION_IS_THE_OWNERS = """
 DO $$ DECLARE other regrole; BEGIN

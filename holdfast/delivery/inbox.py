@@ -10,8 +10,8 @@ from sqlalchemy import ARRAY, Boolean, String, Uuid, bindparam, delete, select, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from messaging.database import moment
-from messaging.tables import DeliveryTables
+from holdfast.delivery.database import moment
+from holdfast.delivery.tables import DeliveryTables
 
 FORGET_MAX = 10_000
 """Rows deleted at a time: a statement that takes too long is given up, and would be again."""

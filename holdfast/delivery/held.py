@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import islice
 from uuid import UUID
 
-from messaging.outbox import Outgoing
+from holdfast.delivery.outbox import Outgoing
 
 HELD_MAX, HELD_BYTES_MAX = 10_000, 64 * 1024 * 1024
 """Messages, and bytes of their bodies."""

@@ -16,7 +16,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json
 
-from contracts.base import Contract, Malformed, explain
+from holdfast.delivery.words import Contract, Malformed, explain
 
 SINGLE = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
@@ -35,9 +35,9 @@ a body which is nothing else costs about as much as a full batch."""
 class Envelope(Contract):
     """One event with its attributes.
 
-    `id`: makes the message the same message when it is sent again. `source`: who announces it. `subject`: the account
-    (or item, code, order). `correlationid`: the saga. `causationid`: the message that led to this one. `traceparent`:
-    W3C trace context. Only `specversion`, `id`, `source`, `type` and `data` are required.
+    `id`: makes the message the same message when it is sent again. `source`: who announces it. `subject`: what it
+    is about. `correlationid`: the saga. `causationid`: the message that led to this one. `traceparent`: W3C trace
+    context. Only `specversion`, `id`, `source`, `type` and `data` are required.
     """
 
     specversion: Literal["1.0"]
@@ -155,7 +155,7 @@ _look_again = json.JSONDecoder(object_pairs_hook=_each_key_once, parse_float=_fi
 
 
 MAY_BE_SECRET = ("data", "subject", "correlationid")
-"""Where a promo code may stand: what was given there is not repeated."""
+"""Where a secret may stand: what was given there is not repeated."""
 
 
 def read(content: Any) -> Envelope:

@@ -10,10 +10,10 @@ from uuid import UUID, uuid4
 from sqlalchemy import ARRAY, Uuid, bindparam, func, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.envelope import pack
-from contracts.topology import DEAD_EXCHANGE, TAKEN
-from messaging.message import Announcement, Message, Origin, Unreadable, announce, printable
-from messaging.tables import DeliveryTables
+from holdfast.delivery.envelope import pack
+from holdfast.delivery.message import Announcement, Message, Origin, Unreadable, announce, printable
+from holdfast.delivery.names import DEAD_EXCHANGE
+from holdfast.delivery.tables import DeliveryTables
 
 BYTES_PER_MESSAGE = 512 * 1024
 """Keeps a message well under the largest body that is read."""
@@ -40,12 +40,20 @@ class Outgoing:
         return "terminal" not in self.headers
 
 
-def outgoing(announcements: Sequence[tuple[Announcement, Message]], source: str, now: datetime) -> list[Outgoing]:
-    """The messages that carry what one transaction announced: one for each routing key."""
+def outgoing(
+    announcements: Sequence[tuple[Announcement, Message]],
+    source: str,
+    now: datetime,
+    taken: Collection[tuple[str, str]],
+) -> list[Outgoing]:
+    """The messages that carry what one transaction announced: one for each routing key.
+
+    `taken`: the exchanges and routing keys that a queue is bound by; what goes by another may reach nobody.
+    """
     exchanges = {each.fact.routing_key: each.fact.exchange for each, _ in announcements}
     messages: list[Outgoing] = []
     for key, envelopes in announce(announcements, source, now).items():
-        headers = {} if (exchanges[key], key) in TAKEN else {"terminal": "true"}
+        headers = {} if (exchanges[key], key) in taken else {"terminal": "true"}
         messages += [
             Outgoing(uuid4(), exchanges[key], key, content_type, body, headers)
             for content_type, body in pack(envelopes, BYTES_PER_MESSAGE)

@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from contracts.base import Malformed, Service, explain
-from contracts.envelope import parse
-from contracts.queries import EVERY_SERVICE_QUERIES, Query
-from contracts.topology import DEATH_HEADER, QUERIES_EXCHANGE, REPLIES_EXCHANGE
-from messaging.database import is_outage
-from messaging.domain import Answerer
+from holdfast.delivery.database import is_outage
+from holdfast.delivery.domain import Answerer
+from holdfast.delivery.envelope import parse
+from holdfast.delivery.names import DEATH_HEADER, QUERIES_EXCHANGE, REPLIES_EXCHANGE
+from holdfast.delivery.queries import EVERY_SERVICE_QUERIES, Query
+from holdfast.delivery.words import Malformed, Service, explain
 
 log = structlog.get_logger(__name__)
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from messaging.message import Announcement, Message
+from holdfast.delivery.message import Announcement, Message
 
 _SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _DURATIONS_S = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 900, 3600)

@@ -16,10 +16,10 @@ from uuid import UUID
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from holdfast.delivery.database import moment
+from holdfast.delivery.domain import Refused
+from holdfast.entities.tables import EntityTables, NamedKind, Note, cause_of, state_of
 from holdfast.pending import Entity, Kind, Line, Operation, Outcome
-from messaging.database import moment
-from messaging.domain import Refused
-from messaging.entity_tables import EntityTables, NamedKind, Note, cause_of, state_of
 
 KEPT_FROM = 16
 """Entities with so many pending operations are kept in memory between batches, so that not each loads them all."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from holdfast.entities.views import Wait, waits
 from holdfast.pending import Entity, Operation
-from messaging.pending_views import Wait, waits
 from user_service.kinds import Credit, Multiply, Reserve
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)

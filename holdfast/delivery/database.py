@@ -12,7 +12,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from contracts.tls import of_database
+from holdfast.tls import of_database
 
 _RETRY_AT_ONCE = frozenset(("40001", "40P01", "23505"))
 """serialization_failure, deadlock_detected, and unique_violation (another replica was first): the same batch, handled

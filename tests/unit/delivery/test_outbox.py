@@ -8,11 +8,12 @@ from uuid import UUID, uuid4
 import pytest
 
 from contracts.commands import OpenAccount
-from contracts.envelope import split
 from contracts.events import AccountOpened, CoinsRefused, OperationWaiting
 from contracts.services import PARTICIPANTS
-from messaging.message import Announcement, Message
-from messaging.outbox import Outgoing, outgoing
+from contracts.topology import SHOP
+from holdfast.delivery.envelope import split
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.outbox import Outgoing, outgoing
 
 CAUSE = Message(uuid4(), uuid4(), OpenAccount(account_id="ada"))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -24,7 +25,7 @@ def refused(asked_by: str, operation_id: UUID) -> CoinsRefused:
 
 
 def sent(*facts: CoinsRefused | AccountOpened | OperationWaiting) -> list[Outgoing]:
-    return outgoing([(Announcement(each), CAUSE) for each in facts], "/test", NOW)
+    return outgoing([(Announcement(each), CAUSE) for each in facts], "/test", NOW, SHOP.taken)
 
 
 def test_one_message_holds_answers_of_one_type_to_one_asker() -> None:

@@ -1,4 +1,4 @@
-"""What a service is told by its environment. Each variable begins with the service's name, such as `USER_SERVICE_`."""
+"""What a service is told by its environment. Each variable begins with the service's own prefix."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote, urlsplit
 from pydantic import AfterValidator, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
-from contracts.tls import check_broker_url, check_ca_file, check_database_url, of_broker, problem
+from holdfast.tls import check_broker_url, check_ca_file, check_database_url, of_broker, problem
 
 
 class ServiceSettings(BaseSettings):

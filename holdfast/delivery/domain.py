@@ -9,10 +9,11 @@ from typing import Generic, Protocol, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import Contract, Fact, Service
-from contracts.queries import Query
-from messaging.message import Announcement, Message
-from messaging.tables import DeliveryTables
+from holdfast.delivery.message import Announcement, Message
+from holdfast.delivery.queries import Query
+from holdfast.delivery.tables import DeliveryTables
+from holdfast.delivery.topology import Topology
+from holdfast.delivery.words import Contract, Fact, Service
 
 State = TypeVar("State")
 Answerer = Callable[[AsyncConnection, Query], Awaitable[Contract | None]]
@@ -41,14 +42,21 @@ class Handlers(Protocol[State]):
 
 @dataclass(frozen=True)
 class Domain(Generic[State]):
-    """A service: its name, what it takes, how it handles it, what it answers, and the figures it shows.
+    """A service: its name, the system it is part of, its version, its tables, how it handles what it takes, what it
+    answers, and the figures it shows.
 
     `gauges` are read from the database on demand: name to value, with ages in seconds.
     """
 
     service: Service
-    facts: Mapping[str, type[Fact]]
+    topology: Topology
+    version: str
     tables: DeliveryTables
     handlers: Handlers[State]
     answers: Mapping[type[Query], Answerer]
     gauges: Callable[[AsyncConnection], Awaitable[Mapping[str, float]]]
+
+    @property
+    def facts(self) -> Mapping[str, type[Fact]]:
+        """The commands and events that it takes, by type."""
+        return self.topology.facts_for(self.service)

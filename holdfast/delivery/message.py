@@ -11,8 +11,8 @@ from uuid import UUID, uuid4, uuid5
 
 from pydantic_core import to_json
 
-from contracts.base import Fact, Malformed
-from contracts.envelope import SINGLE, Envelope, read, split
+from holdfast.delivery.envelope import SINGLE, Envelope, read, split
+from holdfast.delivery.words import Fact, Malformed
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,15 @@ import stamina
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from contracts.envelope import SINGLE, Envelope
-from messaging import inbox, outbox
-from messaging.checkpoints import Checkpoint, Hook
-from messaging.database import is_conflict, is_given_up, is_outage
-from messaging.domain import Domain, Refused, State
-from messaging.message import Announcement, Message, Origin, Unreadable, internal, unreadable_key
-from messaging.metrics import Metrics
-from messaging.outbox import Outgoing
-from messaging.tracing import Tracer
+from holdfast.delivery import inbox, outbox
+from holdfast.delivery.checkpoints import Checkpoint, Hook
+from holdfast.delivery.database import is_conflict, is_given_up, is_outage
+from holdfast.delivery.domain import Domain, Refused, State
+from holdfast.delivery.envelope import SINGLE, Envelope
+from holdfast.delivery.message import Announcement, Message, Origin, Unreadable, internal, unreadable_key
+from holdfast.delivery.metrics import Metrics
+from holdfast.delivery.outbox import Outgoing
+from holdfast.delivery.tracing import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -179,7 +179,8 @@ class UnitOfWork(Generic[State]):
                     if refused and message.envelope:
                         parked.append((_as_parked(message, message.envelope, refused), origin))
                 await domain.handlers.save(connection, state)
-            done.messages = outbox.outgoing(done.announced, f"/holdfast/{domain.service}", now)
+            source = f"/holdfast/{domain.service}"
+            done.messages = outbox.outgoing(done.announced, source, now, domain.topology.taken)
             done.messages += [outbox.dead_letter(domain.service, content, origin, now) for content, origin in parked]
             done.parked = [(content.reason, str(content.id)) for content, _ in parked]
             await inbox.park(connection, {each.key: each.reason for each, _ in parked})

@@ -19,26 +19,25 @@ from faststream.security import BaseSecurity
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts import __version__
-from contracts.amqp import read_whatever_comes
-from contracts.asyncapi import document, page
-from contracts.base import Contract
-from contracts.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
-from contracts.topology import inbox_queue, queries_queue
-from messaging import inbox, logs, outbox
-from messaging.checkpoints import Hook
-from messaging.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming
-from messaging.consumer import PREFETCH, Consumer
-from messaging.database import READ_S_MAX, engine, is_outage
-from messaging.domain import Answerer, Domain, State
-from messaging.message import inbox_key, unreadable_key
-from messaging.metrics import Metrics
-from messaging.queries import Answering
-from messaging.relay import Relay
-from messaging.settings import ServiceSettings, named, read_settings
-from messaging.tracing import Tracer, tracer
-from messaging.unit_of_work import UnitOfWork
-from messaging.web import Web
+from holdfast.delivery import inbox, logs, outbox
+from holdfast.delivery.answering import Answering
+from holdfast.delivery.asyncapi import document, page
+from holdfast.delivery.checkpoints import Hook
+from holdfast.delivery.connection import CONNECT_S_MAX, RECONNECT_S, close_channels, connect, disconnect, is_consuming
+from holdfast.delivery.consumer import PREFETCH, Consumer
+from holdfast.delivery.database import READ_S_MAX, engine, is_outage
+from holdfast.delivery.domain import Answerer, Domain, State
+from holdfast.delivery.message import inbox_key, unreadable_key
+from holdfast.delivery.metrics import Metrics
+from holdfast.delivery.names import inbox_queue, queries_queue
+from holdfast.delivery.queries import OutcomeView, Query, ShowOutcome, ShowStatus, StatusView
+from holdfast.delivery.rabbit.properties import read_whatever_comes
+from holdfast.delivery.relay import Relay
+from holdfast.delivery.settings import ServiceSettings, named, read_settings
+from holdfast.delivery.tracing import Tracer, tracer
+from holdfast.delivery.unit_of_work import UnitOfWork
+from holdfast.delivery.web import Web
+from holdfast.delivery.words import Contract
 
 Settings = TypeVar("Settings", bound=ServiceSettings)
 
@@ -71,14 +70,15 @@ class ServiceInstance(Generic[State]):
         self._measured = RabbitPrometheusMiddleware(registry=self.metrics.registry, app_name=name)
         self.broker, self.questions = self._make_broker("consumer"), self._make_broker("questions")
         self._subscribe()
+        asyncapi = document(domain.topology, domain.version, domain.service)
         self.web = Web(
             settings.http_host,
             settings.http_port,
             self.health,
             self.refresh,
             self.metrics.registry,
-            document(domain.service),
-            page(domain.service),
+            asyncapi,
+            page(domain.service, asyncapi),
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -227,7 +227,7 @@ class ServiceInstance(Generic[State]):
         return StatusView(
             service=self.domain.service,
             instance=f"{socket.gethostname()}:{os.getpid()}",
-            version=__version__,
+            version=self.domain.version,
             url=self.url,
             healthy=not problems,
             problems=problems,
@@ -239,7 +239,7 @@ class ServiceInstance(Generic[State]):
 
     async def _outcome(self, connection: AsyncConnection, query: Query) -> Contract:
         assert isinstance(query, ShowOutcome)
-        keys = (key("commands", query.message_id) for key in (inbox_key, unreadable_key))
+        keys = (key(self.domain.topology.commands, query.message_id) for key in (inbox_key, unreadable_key))
         taken, reason = await inbox.outcome(connection, self.domain.tables, *keys)
         return OutcomeView(outcome="parked" if reason else "handled" if taken else "unknown", reason=reason)
 

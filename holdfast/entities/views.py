@@ -1,4 +1,4 @@
-"""Pending operations as they are told, the same for an account, an item and a code."""
+"""Pending operations as they are told, whatever the entity is."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts.base import WAITS_FOR_MAX
-from contracts.queries import PENDING_SHOWN_MAX, PendingView
+from holdfast.entities.tables import state_of
+from holdfast.entities.words import PENDING_SHOWN_MAX, WAITS_FOR_MAX, PendingView
 from holdfast.pending import Entity, Operation
-from messaging.entity_tables import state_of
 
 
 class Wait(NamedTuple):

@@ -1,0 +1,1 @@
+"""What RabbitMQ and its client library need of us."""
