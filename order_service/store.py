@@ -146,13 +146,17 @@ def order(row: Row[Any]) -> Order:
     return Order(*values)
 
 
+_ORDER_FIELDS = [each.name for each in fields(Order)]
+_ITEM_FIELDS = [each.name for each in fields(Item)]
+
+
 def _row(kept: Order) -> dict[str, Any]:
-    values = {each.name: getattr(kept, each.name) for each in fields(kept)}
+    values = {name: getattr(kept, name) for name in _ORDER_FIELDS}
     return {"order_id": values.pop("id"), **values, "after": list(kept.after) or None}
 
 
 def _item_row(kept: Item) -> dict[str, Any]:
-    values = {each.name: getattr(kept, each.name) for each in fields(kept)}
+    values = {name: getattr(kept, name) for name in _ITEM_FIELDS}
     return {"item": values.pop("name"), **values}
 
 

@@ -187,8 +187,11 @@ def _redemption(row: Row[Any]) -> Redemption:
     )
 
 
+_REDEMPTION_FIELDS = [each.name for each in fields(Redemption) if each.name != "effect"]
+
+
 def _redemption_row(kept: Redemption) -> dict[str, Any]:
-    values = {each.name: getattr(kept, each.name) for each in fields(kept) if each.name != "effect"}
+    values = {name: getattr(kept, name) for name in _REDEMPTION_FIELDS}
     effect = _effect_row(kept.effect) if kept.effect else {"kind": None, "size": None}
     return {"redemption_id": values.pop("id"), **values, **effect, "after": list(kept.after) or None}
 

@@ -85,8 +85,11 @@ def _gift(row: Row[Any]) -> Gift:
     return replace(kept, after=tuple(kept.after or ()))
 
 
+_FIELDS = [each.name for each in fields(Gift)]
+
+
 def _row(gift: Gift) -> dict[str, Any]:
-    values = {each.name: getattr(gift, each.name) for each in fields(gift)}
+    values = {name: getattr(gift, name) for name in _FIELDS}
     operations = {"room_id": gift.room_id, "credit_id": gift.credit_id}
     return {"gift_id": values.pop("id"), **values, **operations, "after": list(gift.after) or None}
 

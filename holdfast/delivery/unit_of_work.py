@@ -247,13 +247,23 @@ class UnitOfWork(Generic[State]):
                 return True
             return is_conflict(error) and conflicts <= CONFLICTS_MAX
 
+        async def try_it() -> Result:
+            nonlocal began
+            began = time.monotonic()
+            return await work()
+
         try:
+            # What needs no second attempt, as nearly all, does not pay for the preparation of more.
+            try:
+                return await try_it()
+            except Exception as error:
+                if not passes(error):
+                    raise
             async for attempt in stamina.retry_context(
                 passes, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1
             ):
-                began = time.monotonic()
                 with attempt:
-                    return await work()
+                    return await try_it()
         finally:
             self._waits.pop(this, None)
         raise AssertionError("unreachable")
