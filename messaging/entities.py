@@ -68,7 +68,7 @@ class Entities:
         return self._record(key, outcome)
 
     def refuse(self, key: str, operation: Operation[int], now: datetime, reason: str) -> Outcome[int]:
-        outcome = self.at[key].refuse(operation, now, reason)
+        outcome = self.at[key].arrive(operation, now, reason)
         self.fresh.add((key, cast(UUID, operation.id)))
         return self._record(key, outcome)
 

@@ -220,7 +220,7 @@ def _arrive(tried: Tried, subject: Subject, number: int, total: int, chance: Ran
     answer_by = soon() if chance.random() < 0.6 else None
     operation = Operation(number, chance.choice(subject.kinds(chance)), after, soon(), answer_by, soon())
     if chance.random() < 0.05:
-        tried.do(lambda entity: entity.refuse(operation, tried.now, BY_HAND))
+        tried.do(lambda entity: entity.arrive(operation, tried.now, BY_HAND))
     else:
         tried.arrive(operation)
 

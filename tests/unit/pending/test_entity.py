@@ -167,16 +167,16 @@ def _nothing_happens(entity: Entity[Any], error: type[Exception], says: str, tra
     assert (list(entity), entity.past, entity.state, entity.places, entity.lines) == before
 
 
-# refuse
+# arrive, refused for another reason
 
 
 def test_one_refused_for_another_reason_is_past_and_has_no_line() -> None:
     entity = entity_with(5, behind("waits", "refused"))
-    outcome = entity.refuse(reserve("refused", 1), T0, "account_closed")
+    outcome = entity.arrive(reserve("refused", 1), T0, "account_closed")
     assert told(outcome) == [("refused", "settled", "withdrawn"), ("waits", "settled", "answered")]
     assert entity.past["refused"].reason == "account_closed"
     assert [line.operation.id for line in outcome.folded] == ["waits"]
-    _nothing_happens(entity, ValueError, "refused", lambda: entity.refuse(reserve("refused", 1), T0, "again"))
+    _nothing_happens(entity, ValueError, "refused", lambda: entity.arrive(reserve("refused", 1), T0, "again"))
 
 
 # settle, release
@@ -352,7 +352,7 @@ def test_a_capture_at_the_deadline_is_too_late() -> None:
 def test_each_transition_lets_time_pass_first() -> None:
     transitions: list[Callable[[Entity[Any]], Outcome[Any]]] = [
         lambda entity: entity.arrive(reserve("new", 5), at(10)),
-        lambda entity: entity.refuse(reserve("new", 5), at(10), "closed"),
+        lambda entity: entity.arrive(reserve("new", 5), at(10), "closed"),
         lambda entity: entity.withdraw("new", at(10), "cancelled"),
         lambda entity: entity.release("new", at(10), "failed"),
         lambda entity: entity.pass_time(at(10)),

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import holdfast.pending.log
+import holdfast.pending.entity
 from holdfast.pending import Entity, Kind, NumberKind, Operation, Refused
-from holdfast.pending.log import Hull, Log
+from holdfast.pending.entity import Hull, Log
 from tests.unit.pending.brute_force import Fault, history
 from tests.unit.pending.subjects import SUBJECTS, Halve, OddOnly
 from user_service.kinds import Credit, Multiply, Reserve
@@ -79,7 +79,7 @@ def test_a_kind_without_claim_is_never_answered_from_the_ends_of_the_hull(accept
 
 def test_too_many_states_make_an_answer_late_and_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     def answered(visited_max: int) -> bool:
-        monkeypatch.setattr(holdfast.pending.log, "VISITED_MAX", visited_max)
+        monkeypatch.setattr(holdfast.pending.entity, "VISITED_MAX", visited_max)
         entity: Entity[int] = Entity(10)
         entity.arrive(reserve("a", 6), T0)
         entity.arrive(reserve("b", 5), T0)
@@ -93,7 +93,7 @@ def test_too_many_states_make_an_answer_late_and_never_wrong(monkeypatch: pytest
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 def test_without_exact_sets_no_answer_is_wrong(subject: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holdfast.pending.log, "VISITED_MAX", 0)
+    monkeypatch.setattr(holdfast.pending.entity, "VISITED_MAX", 0)
     late = {"needless wait", "acceptance", "wrong bounds"}
     for seed in range(200):
         try:
@@ -103,7 +103,7 @@ def test_without_exact_sets_no_answer_is_wrong(subject: Any, monkeypatch: pytest
 
 
 def test_a_walk_looks_at_a_bounded_number_of_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holdfast.pending.log, "VISITED_MAX", 1_000)
+    monkeypatch.setattr(holdfast.pending.entity, "VISITED_MAX", 1_000)
     entity: Entity[int] = Entity(2**40)
     for number in range(40):
         entity.arrive(reserve(number, 2**number), T0)
