@@ -58,7 +58,9 @@ def _lost_at_a_crash(patch: pytest.MonkeyPatch, name: str) -> None:
 
     def broken(self: Outbox) -> None:
         restart(self)
-        self._kept = {number: kept for number, kept in self._kept.items() if not kept.parcel.routing_key.startswith(name)}
+        self._kept = {
+            number: kept for number, kept in self._kept.items() if not kept.parcel.routing_key.startswith(name)
+        }
 
     patch.setattr(Outbox, "restart", broken)
 
