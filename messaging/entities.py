@@ -10,13 +10,13 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from holdfast.pending import Entity, Kind, Line, Operation, Outcome
+from holdfast.pending import Entity, Kind, Operation, Outcome
 from messaging.database import moment
 from messaging.domain import Refused
 from messaging.entity_tables import EntityTables, NamedKind, Note, cause_of, state_of
@@ -26,20 +26,30 @@ KEPT_FROM = 16
 KEPT_MAX = 1000
 
 
+class Line(NamedTuple):
+    """An operation that left the log of its entity. `number`: 1 for the entity's first, without gaps."""
+
+    number: int
+    operation: Operation[int]
+    before: int
+    after: int
+
+
 @dataclass
 class Entities:
     """The entities that a batch touches, as they are now, and what the batch did to them.
 
     Each method is a transition of `holdfast.pending.Entity`. `opened`: keys of entities that have a row. `stamps`: of
-    their rows, as loaded.
+    their rows, as loaded. `ledgers`: how many lines each entity's ledger has, and the state behind the last.
     """
 
     at: dict[str, Entity[int]]
     opened: set[str]
     stamps: Mapping[str, int] = field(default_factory=dict)
+    ledgers: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: dict[tuple[str, UUID], Operation[int]] = field(default_factory=dict)
     fresh: set[tuple[str, UUID]] = field(default_factory=set)
-    lines: list[tuple[str, Line[int]]] = field(default_factory=list)
+    lines: list[tuple[str, Line]] = field(default_factory=list)
     created: set[str] = field(default_factory=set)
     error: Exception | None = None
 
@@ -97,9 +107,13 @@ class Entities:
         return replace(known.note, cause=cause) if known else Note(cause=cause)
 
     def _record(self, key: str, outcome: Outcome[int]) -> Outcome[int]:
-        for operation in (*outcome.changed, *(line.operation for line in outcome.folded)):
+        for operation in (*outcome.changed, *outcome.folded):
             self.changed[key, cast(UUID, operation.id)] = operation
-        self.lines += [(key, line) for line in outcome.folded]
+        for operation in outcome.folded:
+            number, before = self.ledgers.get(key, (0, 0))
+            (after,) = operation.possible({before})
+            self.lines.append((key, Line(number + 1, operation, before, after)))
+            self.ledgers[key] = number + 1, after
         return outcome
 
 
@@ -147,11 +161,12 @@ class Keeper:
                     past.append((row[0], self._operation(row)))
         for key in unread:
             at = found.get(key)
-            state, places, lines = tuple(at)[1:4] if at else (0, 0, 0)
-            entities[key] = Entity(state, places, lines, pending[key])
+            state, places = tuple(at)[1:3] if at else (0, 0)
+            entities[key] = Entity(state, places, pending[key])
         for key, operation in past:
             entities[key].past[operation.id] = operation
-        return Entities(entities, set(found), {key: row.stamp for key, row in found.items()})
+        ledgers = {key: (row.lines, tuple(row)[1]) for key, row in found.items()}
+        return Entities(entities, set(found), {key: row.stamp for key, row in found.items()}, ledgers)
 
     async def _rows(self, connection: AsyncConnection, keys: list[str], lock: bool) -> dict[str, Row[Any]]:
         rows: Any = await connection.execute(self._sql.lock if lock else self._sql.read, {"keys": keys})
@@ -174,7 +189,10 @@ class Keeper:
             raise state.error
         keys = {key for key, _ in state.changed} | {key for key, _ in state.lines} | state.created
         stamps = {key: secrets.randbits(62) for key in sorted(keys & state.opened)}
-        rows = [(key, (at := state.at[key]).state, at.places, at.lines, stamp) for key, stamp in stamps.items()]
+        lines = {key: number for key, (number, _) in state.ledgers.items()}
+        rows = [
+            (key, (at := state.at[key]).state, at.places, lines.get(key, 0), stamp) for key, stamp in stamps.items()
+        ]
         await _run(connection, self._sql.open, [row for row in rows if row[0] in state.created])
         await _run(connection, self._sql.update, [row for row in rows if row[0] not in state.created])
         changed = [_row(*each, operation, state.at[each[0]]) for each, operation in state.changed.items()]
@@ -262,7 +280,7 @@ def _row(key: str, operation_id: UUID, operation: Operation[int], entity: Entity
     )
 
 
-def _ledger_row(key: str, line: Line[int]) -> tuple[Any, ...]:
+def _ledger_row(key: str, line: Line) -> tuple[Any, ...]:
     operation = line.operation
     kind = cast(NamedKind, operation.kind)
     note = operation.note

@@ -2,7 +2,7 @@
 still end; until then it waits. Standard library only; no input or output, no clock, no randomness.
 """
 
-from holdfast.pending.entity import Entity, Line, Outcome
+from holdfast.pending.entity import Entity, Outcome
 from holdfast.pending.operation import Kind, NumberKind, Operation, Refused
 
-__all__ = ["Entity", "Kind", "Line", "NumberKind", "Operation", "Outcome", "Refused"]
+__all__ = ["Entity", "Kind", "NumberKind", "Operation", "Outcome", "Refused"]

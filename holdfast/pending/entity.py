@@ -79,15 +79,6 @@ class Run:
     greatest: int = 0
 
 
-class Line(NamedTuple, Generic[State]):
-    """An operation leaving the front of the log. `number`: 1 for the entity's first, without gaps."""
-
-    number: int
-    operation: Operation[State]
-    before: State
-    after: State
-
-
 class Log(Generic[State]):
     """The operations from the first open one on, by their places; `state`: everything before it. A walk looks at the
     heads of the runs, and passes over what is in flight by its sums, so that the number in flight costs nothing.
@@ -139,16 +130,14 @@ class Log(Generic[State]):
             self.runs[start - 1].greatest += run.greatest
         return start
 
-    def fold(self, number: int) -> Iterator[Line[State]]:
-        """Move the settled front into the state. `number`: that of the last line so far."""
+    def fold(self) -> Iterator[Operation[State]]:
+        """Move the settled front into the state. Yields what leaves the log."""
         # The hull behind the first run stays what it was, so its sums keep what is folded.
-        before_any = number
         while self.operations and (first := next(iter(self.operations.values()))).status == "settled":
             del self.operations[first.id]
-            before, number = self.state, number + 1
-            (self.state,) = first.possible((before,))
-            yield Line(number, first, before, self.state)
-        if number > before_any and not self.runs[0].before:  # The kind that made no claim may have left the log.
+            (self.state,) = first.possible((self.state,))
+            yield first
+        if not self.runs[0].before:  # The kind that made no claim may have left the log.
             self.begin(self.operations.values())
 
 
@@ -159,25 +148,26 @@ OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reser
 @dataclass(slots=True)
 class Outcome(Generic[State]):
     """What a transition did, in order. `changed`: each operation that stands outside, for fewer than before, begins to
-    wait, is accepted, answered or settled, as it was then. `folded`: those that left the log.
+    wait, is accepted, answered or settled, as it was then. `folded`: those that left the
+    log, as they entered the state.
     """
 
     changed: list[Operation[State]] = field(default_factory=list)
-    folded: list[Line[State]] = field(default_factory=list)
+    folded: list[Operation[State]] = field(default_factory=list)
 
 
 class Entity(Log[State]):
     """The state before the first open operation, the log from there on, and operations that have not joined it yet.
 
     Each transition lets every deadline up to `now` have its effect first, and returns what it did. Where it raises
-    `ValueError`, or `KeyError` for an unknown id, it has done nothing. `places`, `lines`: how many places were given,
-    and operations left the log. `past`: settled operations, as far as they are known here.
+    `ValueError`, or `KeyError` for an unknown id, it has done nothing. `places`: how many places were given. `past`:
+    settled operations, as far as they are known here.
     """
 
-    def __init__(self, state: State, places: int = 0, lines: int = 0, pending: Iterable[Operation[State]] = ()) -> None:
+    def __init__(self, state: State, places: int = 0, pending: Iterable[Operation[State]] = ()) -> None:
         in_order = sorted(pending, key=lambda each: each.place)
         super().__init__(state, (each for each in in_order if each.status != "outside"))
-        self.places, self.lines = places, lines
+        self.places = places
         self.past: dict[Hashable, Operation[State]] = {}
         self._outside: dict[Hashable, Operation[State]] = {}
         # Who stands outside, by each that it names; two heaps: who can join, and deadlines, also of what changed since.
@@ -296,9 +286,9 @@ class Entity(Log[State]):
         # By their ids, since what joins may be answered or accepted at once: then it is told as that alone.
         for changed in {each.id: each for each in (operation, *answered)}.values():
             self._tell(changed, outcome)
-        for line in self.fold(self.lines):
-            self.lines, self.past[line.operation.id] = line.number, line.operation
-            outcome.folded.append(line)
+        for folded in self.fold():
+            self.past[folded.id] = folded
+            outcome.folded.append(folded)
 
     def _tell(self, changed: Operation[State], outcome: Outcome[State]) -> None:
         outcome.changed.append(changed)

@@ -405,7 +405,13 @@ def test_what_contradicts_changes_nothing() -> None:
 
 def picture(shop: Shop) -> Any:
     """All that is kept."""
-    return dict(shop.state.orders), dict(shop.state.items), shop.item.state, list(shop.item), shop.item.lines
+    return (
+        dict(shop.state.orders),
+        dict(shop.state.items),
+        shop.item.state,
+        list(shop.item),
+        list(shop.state.stock.lines),
+    )
 
 
 STORIES: list[tuple[str, Sequence[Fact]]] = [

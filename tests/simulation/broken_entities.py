@@ -275,10 +275,10 @@ def finished_is_folded_behind_an_open_one(patch: pytest.MonkeyPatch) -> None:
     """What is settled leaves the log although something ahead of it is open."""
     fold = Log.fold
 
-    def broken(self: Log[Any], number: int) -> Iterator[Any]:
+    def broken(self: Log[Any]) -> Iterator[Op]:
         for each in [each for each in self.operations.values() if each.is_open]:
             self.operations.move_to_end(each.id)
-        yield from fold(self, number)
+        yield from fold(self)
 
     patch.setattr(Log, "fold", broken)
 
@@ -287,10 +287,10 @@ def coin_is_lost_in_folding(patch: pytest.MonkeyPatch) -> None:
     """The state takes another way than the ledger."""
     fold = Log.fold
 
-    def broken(self: Log[Any], number: int) -> Iterator[Any]:
-        lines = list(fold(self, number))
-        self.state -= bool(lines) and self.state > 0
-        yield from lines
+    def broken(self: Log[Any]) -> Iterator[Op]:
+        folded = list(fold(self))
+        self.state -= bool(folded) and self.state > 0
+        yield from folded
 
     patch.setattr(Log, "fold", broken)
 

@@ -191,11 +191,11 @@ def the_irrevocable_is_withdrawn(patch: pytest.MonkeyPatch) -> None:
 @breaks("lost")
 def the_front_is_folded_while_it_is_open(patch: pytest.MonkeyPatch) -> None:
     def make(fold: Any) -> Any:
-        def folding(self: Log[Any], number: int) -> Iterator[Any]:
+        def folding(self: Log[Any]) -> Iterator[Operation[Any]]:
             first = next(iter(self.operations.values()), None)
             if first and first.status == "reserved":
                 self.put(replace(first, status="settled", how="captured", end=0))
-            yield from fold(self, number)
+            yield from fold(self)
 
         return folding
 
@@ -203,8 +203,8 @@ def the_front_is_folded_while_it_is_open(patch: pytest.MonkeyPatch) -> None:
 
 
 @breaks("gap in the ledger")
-def a_line_has_a_number_twice(patch: pytest.MonkeyPatch) -> None:
-    _replace(patch, Log, "fold", lambda fold: lambda self, number: fold(self, max(0, number - 1)))
+def an_operation_has_two_lines(patch: pytest.MonkeyPatch) -> None:
+    _replace(patch, Log, "fold", lambda fold: lambda self: (line for each in fold(self) for line in (each, each)))
 
 
 @breaks("joined too early")

@@ -58,12 +58,11 @@ def test_a_final_answer_is_given_and_folded_at_once() -> None:
     entity: Entity[int] = Entity(5)
     outcome = entity.arrive(final("credit", Credit(3)), T0)
     assert told(outcome) == [("credit", "settled", "answered")]
-    (line,) = outcome.folded
-    assert (line.number, line.before, line.after, line.operation.answer) == (1, 5, 8, 3)
-    assert (entity.state, len(entity), entity.lines, entity.places) == (8, 0, 1, 1)
+    assert [(each.id, each.answer) for each in outcome.folded] == [("credit", 3)]
+    assert (entity.state, len(entity), entity.places) == (8, 0, 1)
 
 
-def test_a_refusal_changes_nothing_and_has_a_line() -> None:
+def test_a_refusal_changes_nothing_and_leaves_the_log() -> None:
     entity: Entity[int] = Entity(5)
     outcome = entity.arrive(reserve("much", 6), T0)
     (refused,) = outcome.changed
@@ -74,7 +73,7 @@ def test_a_refusal_changes_nothing_and_has_a_line() -> None:
         None,
         "insufficient_coins",
     )
-    assert [(line.before, line.after) for line in outcome.folded] == [(5, 5)]
+    assert (outcome.folded, entity.state) == ([refused], 5)
 
 
 def test_what_open_operations_may_decide_either_way_waits() -> None:
@@ -87,9 +86,9 @@ def test_what_open_operations_may_decide_either_way_waits() -> None:
 
 def test_what_is_certain_is_answered_behind_one_that_waits() -> None:
     entity = entity_with(5, reserve("first", 3), reserve("second", 3))
-    assert told(entity.arrive(final("credit", Credit(1)), T0)) == [("credit", "settled", "answered")]
+    outcome = entity.arrive(final("credit", Credit(1)), T0)
+    assert (told(outcome), outcome.folded) == ([("credit", "settled", "answered")], [])
     assert len(entity) == 3
-    assert entity.lines == 0
 
 
 def test_the_last_piece_is_not_refused_while_it_may_come_back() -> None:
@@ -161,21 +160,21 @@ def test_what_cannot_arrive_changes_nothing(operation: Operation[Any]) -> None:
 
 
 def _nothing_happens(entity: Entity[Any], error: type[Exception], says: str, transition: Callable[[], object]) -> None:
-    before = (list(entity), dict(entity.past), entity.state, entity.places, entity.lines)
+    before = (list(entity), dict(entity.past), entity.state, entity.places)
     with pytest.raises(error, match=says):
         transition()
-    assert (list(entity), entity.past, entity.state, entity.places, entity.lines) == before
+    assert (list(entity), entity.past, entity.state, entity.places) == before
 
 
 # arrive, refused for another reason
 
 
-def test_one_refused_for_another_reason_is_past_and_has_no_line() -> None:
+def test_one_refused_for_another_reason_is_past_and_never_in_the_log() -> None:
     entity = entity_with(5, behind("waits", "refused"))
     outcome = entity.arrive(reserve("refused", 1), T0, "account_closed")
     assert told(outcome) == [("refused", "settled", "withdrawn"), ("waits", "settled", "answered")]
     assert entity.past["refused"].reason == "account_closed"
-    assert [line.operation.id for line in outcome.folded] == ["waits"]
+    assert [each.id for each in outcome.folded] == ["waits"]
     _nothing_happens(entity, ValueError, "refused", lambda: entity.arrive(reserve("refused", 1), T0, "again"))
 
 
@@ -249,7 +248,7 @@ def test_a_cancel_that_overtakes_its_order_leaves_a_tombstone() -> None:
     tombstone = entity.find("order")
     assert tombstone
     assert (tombstone.kind, tombstone.reason, tombstone.note) == (None, "cancelled", "by the client")
-    assert [line.operation.id for line in outcome.folded] == ["waits"]
+    assert [each.id for each in outcome.folded] == ["waits"]
     _nothing_happens(entity, ValueError, "order", lambda: entity.arrive(reserve("order", 1), T0))
 
 
@@ -306,7 +305,7 @@ def test_whoever_joins_after_a_later_arrival_keeps_that_order_when_the_entity_is
     entity = entity_with(5, behind("first", "second"), reserve("second", 5))
     assert [each.id for each in entity] == ["second", "first"]
     assert [each.place for each in entity] == [2, 3]
-    assert [each.id for each in Entity(5, 3, 0, reversed(list(entity)))] == ["second", "first"]
+    assert [each.id for each in Entity(5, 3, reversed(list(entity)))] == ["second", "first"]
 
 
 def test_two_that_name_each_other_both_end() -> None:
@@ -392,24 +391,19 @@ def test_a_deadline_of_a_state_that_has_ended_has_no_effect() -> None:
 # the state, and loading
 
 
-def test_lines_fold_in_the_order_of_the_log_when_the_front_is_settled() -> None:
+def test_what_is_settled_leaves_the_log_in_its_order_when_the_front_is() -> None:
     entity = entity_with(9, reserve("a", 1), reserve("b", 2), final("c", Credit(3)))
     assert entity.settle("b", T0).folded == []
-    folded = entity.settle("a", T0).folded
-    assert [(line.number, line.operation.id, line.before, line.after) for line in folded] == [
-        (1, "a", 9, 8),
-        (2, "b", 8, 6),
-        (3, "c", 6, 9),
-    ]
+    assert [each.id for each in entity.settle("a", T0).folded] == ["a", "b", "c"]
+    assert entity.state == 9
 
 
 def test_a_loaded_entity_goes_on_where_it_was() -> None:
     entity = entity_with(9, final("past", Credit(1)), reserve("a", 6), reserve("b", 6), behind("c", "no one"))
-    loaded: Entity[int] = Entity(entity.state, entity.places, entity.lines, list(entity))
+    loaded: Entity[int] = Entity(entity.state, entity.places, list(entity))
     assert list(loaded) == list(entity)
     assert loaded.bounds == entity.bounds == (4, 10)
     assert loaded.release("a", T0, "failed") == entity.release("a", T0, "failed")
-    assert loaded.lines == 2
     assert loaded.pass_time(at(100)) == entity.pass_time(at(100))
 
 

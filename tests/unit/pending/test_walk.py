@@ -150,7 +150,7 @@ def test_the_hull_stays_the_same_when_what_is_settled_is_folded() -> None:
     log.put(Operation("a", Reserve(6), place=1, status="settled", answer=6, end=0))
     log.put(Operation("b", Reserve(3), place=2, status="reserved", answer=3))
     assert log.hull_behind(0) == Hull(1, 4)
-    assert [line.after for line in log.fold(0)] == [4]
+    assert [(each.id, log.state) for each in log.fold()] == [("a", 4)]
     assert log.hull_behind(0) == Hull(1, 4)
 
 
