@@ -87,7 +87,7 @@ class Entities:
 
     def release(self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str) -> Outcome[int]:
         note = self._note(key, operation_id, cause)
-        return self._record(key, self.at[key].release(operation_id, now, reason, note))
+        return self._record(key, self.at[key].settle(operation_id, now, -1, reason, note))
 
     def withdraw(
         self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str, asked_by: str = ""

@@ -160,7 +160,7 @@ class Entity(Log[State]):
     """The state before the first open operation, the log from there on, and operations that have not joined it yet.
 
     Each transition lets every deadline up to `now` have its effect first, and returns what it did. Where it raises
-    `ValueError`, or `KeyError` for an unknown id, it has done nothing. `places`: how many places were given. `past`:
+    `ValueError`, it has done nothing. `places`: how many places were given. `past`:
     settled operations, as far as they are known here.
     """
 
@@ -220,26 +220,30 @@ class Entity(Log[State]):
         self._join(outcome)
         return outcome
 
-    def settle(self, operation_id: Hashable, now: datetime, end: int = 0, note: Any = None) -> Outcome[State]:
-        """A reservation takes one of its ends: 0 is captured whole, the last is released. Others stay as they are."""
+    def settle(
+        self, operation_id: Hashable, now: datetime, end: int = 0, reason: str | None = None, note: Any = None
+    ) -> Outcome[State]:
+        """A reservation takes one of its ends: 0 is captured whole, -1 is released. Others stay as they are."""
         known = self.find(operation_id)
-        if known is None:
-            raise KeyError(operation_id)
-        if known.status != "reserved" or known.kind is None:
+        if known is None or known.kind is None or known.status != "reserved":
             return self.pass_time(now)  # Even if that makes it a reservation: nobody knows its ends yet.
-        if not 0 <= end < len(known.kind.ends(self.state, known.answer)):
+        if not -1 <= end < len(known.kind.ends(self.state, known.answer)):
             raise ValueError(f"{operation_id}: it has no end {end}")
-        return self._end(operation_id, now, note, how="captured", end=end)
-
-    def release(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
-        """A reservation is given up. Others stay as they are."""
-        return self._end(operation_id, now, note, how="released", end=-1, reason=reason)
+        outcome = self.pass_time(now)
+        if self.find(operation_id) is known:  # Else its deadline has passed.
+            how = "released" if end == -1 else "captured"
+            self._settle(known, outcome, how=how, end=end, reason=reason, note=note or known.note)
+        return outcome
 
     def withdraw(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
         """An unanswered operation ends without effect, unless it is irrevocable and has joined. One that has not
         arrived is past from now on, and cannot arrive. Others stay as they are.
         """
-        return self._end(operation_id, now, note, how="withdrawn", reason=reason)
+        outcome = self.pass_time(now)
+        known = self.find(operation_id) or Operation(operation_id, None)
+        if known.is_revocable:
+            self._settle(known, outcome, how="withdrawn", reason=reason, note=note or known.note)
+        return outcome
 
     def pass_time(self, now: datetime) -> Outcome[State]:
         """Let every deadline up to `now` have its effect, in the order of the deadlines."""
@@ -250,13 +254,6 @@ class Entity(Log[State]):
             if due and (due.deadline, due.place) == (deadline, place):  # Else it has changed since.
                 how, end = ("expired", -1) if due.status == "reserved" else ("withdrawn", None)
                 self._settle(due, outcome, how=how, end=end, reason=OVERDUE[due.status])
-        return outcome
-
-    def _end(self, operation_id: Hashable, now: datetime, note: Any, **ended: Any) -> Outcome[State]:
-        outcome = self.pass_time(now)
-        known = self.find(operation_id) or Operation(operation_id, None)
-        if known.is_revocable if ended["how"] == "withdrawn" else known.status == "reserved":
-            self._settle(known, outcome, note=note or known.note, **ended)
         return outcome
 
     def _settle(self, operation: Operation[State], outcome: Outcome[State], **ended: Any) -> None:

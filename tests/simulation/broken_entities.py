@@ -333,11 +333,13 @@ def late_capture_is_accepted(patch: pytest.MonkeyPatch) -> None:
     """A capture counts although the deadline has passed, if nobody has noticed yet."""
     settle = Entity.settle
 
-    def broken(self: Entity[Any], operation_id: Any, now: datetime, end: int = 0, note: Any = None) -> Outcome[Any]:
+    def broken(
+        self: Entity[Any], operation_id: Any, now: datetime, end: int = 0, *rest: Any, **more: Any
+    ) -> Outcome[Any]:
         known = self.find(operation_id)
-        if known and known.status == "reserved" and known.settle_by:
+        if known and known.status == "reserved" and known.settle_by and end == 0:
             now = min(now, known.settle_by - timedelta(microseconds=1))
-        return settle(self, operation_id, now, end, note)
+        return settle(self, operation_id, now, end, *rest, **more)
 
     patch.setattr(Entity, "settle", broken)
 

@@ -302,7 +302,7 @@ def whoever_names_what_never_comes_waits_for_ever(patch: pytest.MonkeyPatch) -> 
 
 @breaks("not released")
 def a_release_is_a_capture(patch: pytest.MonkeyPatch) -> None:
-    _replace(patch, Entity, "release", lambda release: lambda self, *arguments: self.settle(arguments[0], arguments[1]))
+    _replace(patch, Entity, "settle", lambda settle: lambda self, each, now, *_: settle(self, each, now))
 
 
 @breaks("not told")

@@ -236,7 +236,7 @@ def _end(tried: Tried, operation_id: Hashable, chance: Random) -> None:
         captured = tried.told[operation_id]
         require((captured.how, captured.end) == ("captured", end), "not captured", captured)
     elif known.status == "reserved":
-        tried.do(lambda entity: entity.release(operation_id, tried.now, BY_HAND))
+        tried.do(lambda entity: entity.settle(operation_id, tried.now, -1, BY_HAND))
         released = tried.told[operation_id]
         require((released.how, released.end) == ("released", -1), "not released", released)
     elif chance.random() < 0.3:

@@ -94,7 +94,7 @@ def test_what_is_certain_is_answered_behind_one_that_waits() -> None:
 def test_the_last_piece_is_not_refused_while_it_may_come_back() -> None:
     entity = entity_with(1, reserve("first", 1))
     assert told(entity.arrive(reserve("second", 1), T0)) == [("second", "waiting", None)]
-    assert told(entity.release("first", T0, "failed"))[-1] == ("second", "reserved", None)
+    assert told(entity.settle("first", T0, -1, "failed"))[-1] == ("second", "reserved", None)
 
 
 def test_coins_that_an_irrevocable_doubling_makes_certain_can_be_spent() -> None:
@@ -104,7 +104,7 @@ def test_coins_that_an_irrevocable_doubling_makes_certain_can_be_spent() -> None
     assert told(entity.arrive(reserve("spend", 60), T0)) == [("spend", "reserved", None)]
     assert told(entity.arrive(reserve("too much", 61), T0)) == [("too much", "waiting", None)]
     assert entity.bounds == (0, 100)
-    outcome = entity.release("order", T0, "failed")
+    outcome = entity.settle("order", T0, -1, "failed")
     assert [(each.id, each.answer, each.accepted) for each in outcome.changed[:2]] == [
         ("order", 20, False),
         ("double", 50, False),
@@ -114,7 +114,7 @@ def test_coins_that_an_irrevocable_doubling_makes_certain_can_be_spent() -> None
 def test_what_is_in_flight_behind_one_that_is_answered_is_still_in_flight() -> None:
     entity = entity_with(50, reserve("order", 20), final("double", Multiply(2)), reserve("spend", 30))
     assert entity.bounds == (30, 100)
-    entity.release("order", T0, "failed")
+    entity.settle("order", T0, -1, "failed")
     assert entity.bounds == (70, 100)
 
 
@@ -133,7 +133,7 @@ def test_an_accepted_reservation_that_is_answered_waits_no_more() -> None:
     entity = entity_with(10, reserve("order", 4))
     half = Operation("half", SetHalfAside(), settle_by=at(100))
     assert [(each.status, each.accepted) for each in entity.arrive(half, T0).changed] == [("waiting", True)]
-    _, answered = entity.release("order", T0, "failed").changed
+    _, answered = entity.settle("order", T0, -1, "failed").changed
     assert (answered.id, answered.status, answered.accepted, answered.answer) == ("half", "reserved", False, 5)
 
 
@@ -178,7 +178,7 @@ def test_one_refused_for_another_reason_is_past_and_never_in_the_log() -> None:
     _nothing_happens(entity, ValueError, "refused", lambda: entity.arrive(reserve("refused", 1), T0, "again"))
 
 
-# settle, release
+# settle
 
 
 def test_a_capture_in_part_takes_that_end() -> None:
@@ -190,21 +190,16 @@ def test_a_capture_in_part_takes_that_end() -> None:
 
 def test_a_release_gives_back() -> None:
     entity = entity_with(10, reserve("order", 6))
-    outcome = entity.release("order", T0, "failed", note="by the shop")
+    outcome = entity.settle("order", T0, -1, "failed", note="by the shop")
     (released,) = outcome.changed
     assert (released.how, released.end, released.reason, released.note) == ("released", -1, "failed", "by the shop")
     assert entity.state == 10
 
 
-@pytest.mark.parametrize("end", [2, -1, -3])
+@pytest.mark.parametrize("end", [2, -2])
 def test_an_end_that_it_has_not_is_an_error(end: int) -> None:
     entity = entity_with(10, reserve("order", 6))
     _nothing_happens(entity, ValueError, f"order.* {end}", lambda: entity.settle("order", at(200), end))
-
-
-def test_settling_an_unknown_one_is_an_error() -> None:
-    entity = entity_with(10, reserve("order", 6, settle_by=1))
-    _nothing_happens(entity, KeyError, "other", lambda: entity.settle("other", at(200)))
 
 
 def test_what_is_not_reserved_stays_as_it_is() -> None:
@@ -212,8 +207,8 @@ def test_what_is_not_reserved_stays_as_it_is() -> None:
     before = list(entity)
     for operation_id in ("past", "waits", "outside"):
         assert entity.settle(operation_id, T0) == Outcome()
-        assert entity.release(operation_id, T0, "failed") == Outcome()
-    assert entity.release("unknown", T0, "failed") == Outcome()
+        assert entity.settle(operation_id, T0, -1, "failed") == Outcome()
+    assert entity.settle("unknown", T0) == Outcome()
     assert list(entity) == before
 
 
@@ -353,7 +348,7 @@ def test_each_transition_lets_time_pass_first() -> None:
         lambda entity: entity.arrive(reserve("new", 5), at(10)),
         lambda entity: entity.arrive(reserve("new", 5), at(10), "closed"),
         lambda entity: entity.withdraw("new", at(10), "cancelled"),
-        lambda entity: entity.release("new", at(10), "failed"),
+        lambda entity: entity.settle("new", at(10), -1, "failed"),
         lambda entity: entity.pass_time(at(10)),
     ]
     for transition in transitions:
@@ -383,7 +378,7 @@ def test_at_one_instant_a_reservation_in_front_expires_before_the_wait_behind_it
 
 def test_a_deadline_of_a_state_that_has_ended_has_no_effect() -> None:
     entity = entity_with(5, reserve("a", 5), reserve("b", 5, answer_by=10, settle_by=50))
-    entity.release("a", at(5), "failed")
+    entity.settle("a", at(5), -1, "failed")
     assert entity.pass_time(at(10)) == Outcome()
     assert status(entity, "b") == "reserved"
 
@@ -403,7 +398,7 @@ def test_a_loaded_entity_goes_on_where_it_was() -> None:
     loaded: Entity[int] = Entity(entity.state, entity.places, list(entity))
     assert list(loaded) == list(entity)
     assert loaded.bounds == entity.bounds == (4, 10)
-    assert loaded.release("a", T0, "failed") == entity.release("a", T0, "failed")
+    assert loaded.settle("a", T0, -1, "failed") == entity.settle("a", T0, -1, "failed")
     assert loaded.pass_time(at(100)) == entity.pass_time(at(100))
 
 
@@ -429,5 +424,5 @@ def test_seats() -> None:
 def test_what_waits_or_stands_outside_has_no_answer_yet() -> None:
     entity = entity_with(5, reserve("a", 4), reserve("b", 4), behind("c", "no one"), final("d", Credit(1)))
     assert (len(entity), entity.unanswered) == (4, 2)
-    entity.release("a", T0, "failed")
+    entity.settle("a", T0, -1, "failed")
     assert entity.unanswered == 1
