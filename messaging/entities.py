@@ -238,7 +238,7 @@ class Keeper:
         return Operation(
             operation_id,
             cast(Kind[int], self._kinds[kind](size)) if kind else None,
-            tuple(after),
+            frozenset(after),
             join_by,
             answer_by,
             settle_by,
@@ -266,7 +266,7 @@ def _row(key: str, operation_id: UUID, operation: Operation[int], entity: Entity
         kind.name if kind else None,
         kind.size if kind else None,
         state_of(operation),
-        "{" + ",".join(map(str, operation.after)) + "}",
+        "{" + ",".join(sorted(map(str, operation.after))) + "}",
         operation.join_by,
         operation.answer_by,
         operation.settle_by,

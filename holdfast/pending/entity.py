@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -169,11 +169,8 @@ class Entity(Log[State]):
         super().__init__(state, (each for each in in_order if each.status != "outside"))
         self.places = places
         self.past: dict[Hashable, Operation[State]] = {}
-        self._outside: dict[Hashable, Operation[State]] = {}
-        # Who stands outside, by each that it names; two heaps: who can join, and deadlines, also of what changed since.
-        self._naming: defaultdict[Hashable, dict[Hashable, None]] = defaultdict(dict)
-        self._ready: list[tuple[int, Operation[State]]] = []
-        self._deadlines: list[tuple[datetime, int, Hashable]] = []
+        self._outside = {each.id: each for each in in_order if each.status == "outside"}  # In order of arrival.
+        self._deadlines: list[tuple[datetime, int, Hashable]] = []  # A heap, also of what has changed since.
         for each in in_order:
             self._tell(each, Outcome())
 
@@ -210,14 +207,15 @@ class Entity(Log[State]):
         if operation.kind is None or (operation.after and operation.join_by is None) or self.find(operation.id):
             raise ValueError(f"{operation.id}: it is not new, has no kind, or has `after` and no time to join by")
         outcome = self.pass_time(now)
+        missing = frozenset(each for each in operation.after if not (each in self.operations or each in self.past))
         if refused:
             self._settle(operation, outcome, how="withdrawn", reason=refused)
-        elif missing := tuple(each for each in operation.after if not (each in self.operations or each in self.past)):
+        elif missing:
             self.places += 1
-            self._tell(replace(operation, place=self.places, after=missing), outcome)
+            self._outside[operation.id] = outside = replace(operation, place=self.places, after=missing)
+            self._tell(outside, outcome)
         else:
-            self._ready.append((0, operation))
-        self._join(outcome)
+            self._come(operation, outcome)
         return outcome
 
     def settle(
@@ -260,22 +258,25 @@ class Entity(Log[State]):
         settled = replace(operation, status="settled", **ended)
         if settled.id in self.operations:
             self._walk(settled, outcome)
-            return
-        self.past[settled.id] = settled
-        for name in self._outside.pop(settled.id, settled).after:
-            self._naming[name].pop(settled.id, None)
-            if not self._naming[name]:
-                del self._naming[name]
-        self._tell(settled, outcome)
-        self._join(outcome)
+        else:
+            self._come(settled, outcome)
 
-    def _join(self, outcome: Outcome[State]) -> None:
-        """Let join, in the order of arrival, those for whom nothing is missing any more."""
-        while self._ready:
-            _, operation = heappop(self._ready)
-            self._outside.pop(operation.id, None)
-            self.places += 1  # Places ascend along the log: even who had one outside gets a new one.
-            self._walk(replace(operation, place=self.places, after=(), status="waiting"), outcome)
+    def _come(self, operation: Operation[State], outcome: Outcome[State]) -> None:
+        """It joins or, if it is settled, is past. Then join those for whom nothing is missing any more."""
+        comes: Operation[State] | None = operation
+        while comes:
+            self._outside.pop(comes.id, None)
+            if comes.status == "outside":
+                self.places += 1  # Places ascend along the log: even who had one outside gets a new one.
+                self._walk(replace(comes, place=self.places, after=frozenset(), status="waiting"), outcome)
+            else:
+                self.past[comes.id] = comes
+                self._tell(comes, outcome)
+            for each in self._outside.values():
+                if comes.id in each.after:
+                    self._outside[each.id] = fewer = replace(each, after=each.after - {comes.id})
+                    outcome.changed += [fewer] if fewer.after else []
+            comes = next((each for each in self._outside.values() if not each.after), None)
 
     def _walk(self, operation: Operation[State], outcome: Outcome[State]) -> None:
         """Put it into the log as it is now, and let all that follows from it happen."""
@@ -289,18 +290,6 @@ class Entity(Log[State]):
 
     def _tell(self, changed: Operation[State], outcome: Outcome[State]) -> None:
         outcome.changed.append(changed)
-        if changed.status == "outside":
-            self._outside[changed.id] = changed
-            for name in changed.after:
-                self._naming[name][changed.id] = None
-        else:  # It has joined or is past, so that those that name it miss one fewer.
-            for each in self._naming.pop(changed.id, ()):
-                after = tuple(name for name in self._outside[each].after if name != changed.id)
-                self._outside[each] = outside = replace(self._outside[each], after=after)
-                if after:
-                    outcome.changed.append(outside)
-                else:
-                    heappush(self._ready, (outside.place, outside))
         if deadline := changed.deadline:
             heappush(self._deadlines, (deadline, changed.place, changed.id))
             if len(self._deadlines) > 2 * len(self) + 64:

@@ -72,7 +72,7 @@ class Operation(Generic[State]):
 
     id: Hashable
     kind: Kind[State] | None
-    after: tuple[Hashable, ...] = ()
+    after: frozenset[Hashable] = frozenset()
     join_by: datetime | None = None
     answer_by: datetime | None = None
     settle_by: datetime | None = None

@@ -20,7 +20,6 @@ PACKAGES = (
 LONG_FILES = {
     "contracts/events.py": "every event, one class each, to be looked up in one place",
     "contracts/queries.py": "every question and its answer, to be looked up in one place",
-    "holdfast/pending/entity.py": "the walk beside the log that it goes along, and what makes it go",
     "messaging/entities.py": "each column of an entity's tables beside what reads and writes it",
     "order_service/order.py": "one table of seven states and thirteen facts, with its moves beside it",
 }

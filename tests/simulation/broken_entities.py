@@ -219,7 +219,7 @@ def irrevocable_is_withdrawn(patch: pytest.MonkeyPatch) -> None:
 
 def after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     """An operation joins at once, whatever it names."""
-    _arriving(patch, Kind, lambda _, each, __: replace(each, after=()))
+    _arriving(patch, Kind, lambda _, each, __: replace(each, after=frozenset()))
 
 
 def one_of_those_named_is_enough(patch: pytest.MonkeyPatch) -> None:
@@ -227,7 +227,7 @@ def one_of_those_named_is_enough(patch: pytest.MonkeyPatch) -> None:
 
     def broken(self: Entity[Any], operation: Op, _: datetime) -> Op:
         is_there = any((known := self.find(each)) and known.status != "outside" for each in operation.after)
-        return replace(operation, after=() if is_there else operation.after[:1])
+        return replace(operation, after=frozenset() if is_there else frozenset(sorted(operation.after, key=str)[:1]))
 
     _arriving(patch, Kind, broken)
 
@@ -254,7 +254,14 @@ def past_ones_are_waited_for(patch: pytest.MonkeyPatch) -> None:
 
 def who_joins_lets_nobody_join(patch: pytest.MonkeyPatch) -> None:
     """An operation that stands outside is not looked at when those that it names come."""
-    patch.setattr(Entity, "_join", lambda self, _: None)
+    come = Entity._come
+
+    def broken(self: Entity[Any], operation: Op, outcome: Outcome[Any]) -> None:
+        outside, self._outside = self._outside, {}
+        come(self, operation, outcome)
+        self._outside = {each: known for each, known in outside.items() if each != operation.id}
+
+    patch.setattr(Entity, "_come", broken)
 
 
 def newcomer_goes_first(patch: pytest.MonkeyPatch) -> None:

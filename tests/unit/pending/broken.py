@@ -213,7 +213,7 @@ def an_operation_joins_before_those_that_it_names(patch: pytest.MonkeyPatch) -> 
         patch,
         Entity,
         "arrive",
-        lambda arrive: lambda self, operation, *rest: arrive(self, replace(operation, after=()), *rest),
+        lambda arrive: lambda self, operation, *rest: arrive(self, replace(operation, after=frozenset()), *rest),
     )
 
 
@@ -223,7 +223,9 @@ def one_of_those_that_it_names_is_enough(patch: pytest.MonkeyPatch) -> None:
         patch,
         Entity,
         "arrive",
-        lambda arrive: lambda self, each, *rest: arrive(self, replace(each, after=each.after[:1]), *rest),
+        lambda arrive: (
+            lambda self, each, *rest: arrive(self, replace(each, after=frozenset(sorted(each.after)[:1])), *rest)
+        ),
     )
 
 

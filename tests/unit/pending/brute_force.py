@@ -76,7 +76,7 @@ class Tried:
         self.now = self._tried_until = BEGIN
         self.state, self.folded = state, 0
         self.told: dict[Hashable, Operation[Any]] = {}
-        self.names: dict[Hashable, tuple[Hashable, ...]] = {}
+        self.names: dict[Hashable, frozenset[Hashable]] = {}
         self.joined: dict[Hashable, int] = {}
 
     def arrive(self, operation: Operation[Any]) -> None:
@@ -172,7 +172,7 @@ class Tried:
         for each in self.entity:
             names = self.names[each.id]
             if each.status == "outside":
-                missing = tuple(other for other in names if other not in self.joined and other not in gone)
+                missing = frozenset(other for other in names if other not in self.joined and other not in gone)
                 require(bool(missing), "needless wait behind `after`", each)
                 require(each.after == missing, "`after` is not what is missing", each, missing)
                 require(each.answer is None and not each.accepted, "answered before it joins", each)
@@ -216,7 +216,7 @@ def _arrive(tried: Tried, subject: Subject, number: int, total: int, chance: Ran
 
     if tried.entity.find(number):
         return  # Withdrawn before it arrived.
-    after = tuple(other for other in range(total) if other != number and chance.random() < 0.1)
+    after = frozenset(other for other in range(total) if other != number and chance.random() < 0.1)
     answer_by = soon() if chance.random() < 0.6 else None
     operation = Operation(number, chance.choice(subject.kinds(chance)), after, soon(), answer_by, soon())
     if chance.random() < 0.05:

@@ -31,7 +31,7 @@ def final(operation_id: str, kind: Kind[Any], answer_by: float | None = None) ->
 def behind(
     operation_id: str, *names: Hashable, kind: Kind[Any] | None = None, join_by: float = 100, answer_by: float = 100
 ) -> Operation[Any]:
-    return Operation(operation_id, kind or Credit(1), names, at(join_by), at(answer_by))
+    return Operation(operation_id, kind or Credit(1), frozenset(names), at(join_by), at(answer_by))
 
 
 def told(outcome: Outcome[Any]) -> list[tuple[Hashable, str, str | None]]:
@@ -147,7 +147,7 @@ def test_a_doubling_that_may_be_withdrawn_is_not_accepted_and_makes_nothing_cert
     "operation",
     [
         Operation("new", None),
-        Operation("new", Credit(1), after=("other",)),
+        Operation("new", Credit(1), after=frozenset({"other"})),
         final("reserved", Credit(1)),
         final("past", Credit(1)),
         behind("outside", kind=Credit(1)),
@@ -231,7 +231,7 @@ def test_what_waits_is_withdrawn_unless_it_is_irrevocable() -> None:
 
 
 def test_an_irrevocable_one_is_withdrawn_while_it_stands_outside() -> None:
-    entity = entity_with(5, Operation("double", Multiply(2), ("no one",), at(9)))
+    entity = entity_with(5, Operation("double", Multiply(2), frozenset({"no one"}), at(9)))
     assert told(entity.withdraw("double", T0, "cancelled")) == [("double", "settled", "withdrawn")]
     assert len(entity) == 0
 
@@ -263,24 +263,24 @@ def test_outside_nothing_is_answered_and_nobody_is_blocked() -> None:
 def test_naming_what_has_joined_or_is_past_is_no_wait() -> None:
     entity = entity_with(5, final("past", Credit(1)), reserve("open", 1))
     outcome = entity.arrive(behind("new", "past", "open"), T0)
-    assert [(each.id, each.how, each.after) for each in outcome.changed] == [("new", "answered", ())]
+    assert [(each.id, each.how, each.after) for each in outcome.changed] == [("new", "answered", frozenset())]
 
 
 def test_what_is_still_missing_is_told() -> None:
     entity = entity_with(5, behind("new", "a", "b"))
     outcome = entity.arrive(reserve("b", 1), T0)
-    assert [(each.id, each.after) for each in outcome.changed] == [("b", ()), ("new", ("a",))]
+    assert [(each.id, [*each.after]) for each in outcome.changed] == [("b", []), ("new", ["a"])]
 
 
 def test_one_that_joins_in_the_same_transition_is_told_to_miss_fewer_before_it_joins() -> None:
     # `first` joins behind `new`; `second` names both, and misses one for a moment.
     entity = entity_with(5, behind("second", "new", "first"), behind("first", "new"))
     outcome = entity.arrive(reserve("new", 1), T0)
-    assert [(each.id, each.after) for each in outcome.changed] == [
-        ("new", ()),
-        ("second", ("first",)),
-        ("first", ()),
-        ("second", ()),
+    assert [(each.id, [*each.after]) for each in outcome.changed] == [
+        ("new", []),
+        ("second", ["first"]),
+        ("first", []),
+        ("second", []),
     ]
 
 
