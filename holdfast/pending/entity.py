@@ -10,7 +10,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from typing import Any, Generic, NamedTuple
 
-from holdfast.pending.operation import NumberKind, Operation, State
+from holdfast.pending.operation import Kind, NumberKind, Operation, State
 
 VISITED_MAX = 16_384
 """States that one walk looks at in exact sets. Beyond it the hull alone decides, which is late and never wrong."""
@@ -86,12 +86,8 @@ class Log(Generic[State]):
 
     def __init__(self, state: State, operations: Iterable[Operation[State]] = ()) -> None:
         self.state = state
-        self.begin(operations)
-
-    def begin(self, operations: Iterable[Operation[State]]) -> None:
-        """Let the log hold these operations alone."""
         self.operations: OrderedDict[Hashable, Operation[State]] = OrderedDict()
-        self.runs = [Run(Hull(self.state, self.state) if isinstance(self.state, int) else None)]
+        self.runs = [Run(Hull(state, state) if isinstance(state, int) else None)]
         for each in operations:
             self.put(each)
 
@@ -113,9 +109,6 @@ class Log(Generic[State]):
         """Put a new operation at the end, or one of the log as it is now. Returns the run from which to walk."""
         previous, self.operations[operation.id] = self.operations.get(operation.id), operation
         start = bisect_right(self.runs, operation.place, key=lambda run: run.place) if previous else len(self.runs)
-        if not previous and not isinstance(operation.kind, NumberKind):
-            for run in self.runs:
-                run.before = None  # What it adds depends on the state: while it is here, the exact set alone decides.
         (least, greatest), run = operation.adds(), self.runs[start - 1]
         was = previous.adds() if previous else (0, 0)
         run.least += least - was[0]
@@ -137,8 +130,6 @@ class Log(Generic[State]):
             del self.operations[first.id]
             (self.state,) = first.possible((self.state,))
             yield first
-        if not self.runs[0].before:  # The kind that made no claim may have left the log.
-            self.begin(self.operations.values())
 
 
 OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reserved": "deadline_passed"}
@@ -204,8 +195,10 @@ class Entity(Log[State]):
         """A new operation arrives, and joins the log as soon as all that it names have. `refused`: it ends before that,
         for this reason, which is not in the state.
         """
-        if operation.kind is None or (operation.after and operation.join_by is None) or self.find(operation.id):
-            raise ValueError(f"{operation.id}: it is not new, has no kind, or has `after` and no time to join by")
+        wanted = NumberKind if isinstance(self.state, int) else Kind
+        is_timeless = bool(operation.after) and operation.join_by is None
+        if is_timeless or not isinstance(operation.kind, wanted) or self.find(operation.id):
+            raise ValueError(f"{operation.id}: not new, or not of a `{wanted.__name__}`, or `after` without `join_by`")
         outcome = self.pass_time(now)
         missing = frozenset(each for each in operation.after if not (each in self.operations or each in self.past))
         if refused:

@@ -21,8 +21,6 @@ class Refused:
 class Kind(ABC, Generic[State]):
     """One kind of operation. Immutable; it holds what the command said, such as a size."""
 
-    __slots__ = ()
-
     @abstractmethod
     def answer(self, state: State) -> Hashable:
         """What a program that executes one operation at a time answers on this state."""
@@ -39,8 +37,6 @@ class NumberKind(Kind[int]):
     same answer, all between them do; if neither is refused, none between is; and what it adds at any state lies
     between what it adds at those two. Try that with a test.
     """
-
-    __slots__ = ()
 
     @abstractmethod
     def adds(self, answer: Any) -> tuple[int, ...]:

@@ -147,12 +147,13 @@ def test_a_doubling_that_may_be_withdrawn_is_not_accepted_and_makes_nothing_cert
     "operation",
     [
         Operation("new", None),
+        Operation("new", Seat(1)),
         Operation("new", Credit(1), after=frozenset({"other"})),
         final("reserved", Credit(1)),
         final("past", Credit(1)),
         behind("outside", kind=Credit(1)),
     ],
-    ids=["no kind", "no time to join by", "in the log", "past", "outside"],
+    ids=["no kind", "no kind for a number", "no time to join by", "in the log", "past", "outside"],
 )
 def test_what_cannot_arrive_changes_nothing(operation: Operation[Any]) -> None:
     entity = entity_with(5, final("past", Credit(1)), reserve("reserved", 1, settle_by=7), behind("outside", "no one"))

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import holdfast.pending.entity
-from holdfast.pending import Entity, Kind, NumberKind, Operation, Refused
+from holdfast.pending import Entity, NumberKind, Operation, Refused
 from holdfast.pending.entity import Hull, Log
 from tests.unit.pending.brute_force import Fault, history
 from tests.unit.pending.subjects import SUBJECTS, Halve, OddOnly
@@ -131,18 +131,18 @@ def test_a_hull_is_reached_where_its_ends_are_all_that_is_possible() -> None:
 
 
 @pytest.mark.parametrize("kind", [Halve(), OddOnly()], ids=str)
-def test_behind_a_kind_without_claim_there_is_no_hull(kind: Kind[int]) -> None:
+def test_behind_a_kind_without_claim_there_is_no_hull(kind: NumberKind) -> None:
     log: Log[int] = Log(10)
     log.put(Operation("a", Reserve(5), place=1, status="reserved", answer=5, answer_by=LATER))
     log.put(Operation("b", kind, place=2, status="waiting"))
     assert log.hull_behind(1) is None
 
 
-def test_a_kind_whose_answer_does_not_tell_what_it_adds_leaves_the_log_without_a_hull() -> None:
+def test_what_makes_no_claim_leaves_a_hull_behind_it_once_it_is_answered() -> None:
     log: Log[int] = Log(10)
     log.put(Operation("a", Reserve(5), place=1, status="reserved", answer=5, answer_by=LATER))
-    log.put(Operation("b", Halve(), place=2, status="reserved", answer="halved"))
-    assert log.hull_behind(0) is None
+    log.put(Operation("b", Halve(), place=2, status="settled", answer=-3, end=0))
+    assert log.hull_behind(0) == Hull(2, 7)
 
 
 def test_the_hull_stays_the_same_when_what_is_settled_is_folded() -> None:
