@@ -10,7 +10,7 @@ from datetime import datetime
 from heapq import heappop, heappush
 from typing import Any, Generic, NamedTuple
 
-from holdfast.pending.operation import Kind, NumberKind, Operation, State
+from holdfast.pending.operation import OVERDUE, Kind, NumberKind, Operation, State
 
 VISITED_MAX = 16_384
 """States that one walk looks at in exact sets. Beyond it the hull alone decides, which is late and never wrong."""
@@ -80,12 +80,12 @@ class Run:
 
 
 class Log(Generic[State]):
-    """The operations from the first open one on, by their places; `state`: everything before it. A walk looks at the
-    heads of the runs, and passes over what is in flight by its sums, so that the number in flight costs nothing.
+    """The operations from the first open one on; `state`: all before it; `past`: settled ones, as far as known here. A
+    walk looks at the heads of the runs, and passes over what is in flight by its sums: their number costs nothing.
     """
 
     def __init__(self, state: State, operations: Iterable[Operation[State]] = ()) -> None:
-        self.state = state
+        self.state, self.past = state, dict[Hashable, Operation[State]]()
         self.operations: OrderedDict[Hashable, Operation[State]] = OrderedDict()
         self.runs = [Run(Hull(state, state) if isinstance(state, int) else None)]
         for each in operations:
@@ -101,8 +101,7 @@ class Log(Generic[State]):
                 return None
             ends = {*claim, hull.least, hull.greatest} if head.is_revocable else {*claim}
             least, greatest = min(ends), max(ends)
-            is_reached = hull.is_reached and {least, greatest} <= head.possible((hull.least, hull.greatest))
-            hull = Hull(least, greatest, is_reached)
+            hull = Hull(least, greatest, hull.is_reached and {least, greatest} <= head.possible(hull[:2]))
         return hull and Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
 
     def put(self, operation: Operation[State]) -> int:
@@ -127,20 +126,15 @@ class Log(Generic[State]):
         """Move the settled front into the state. Yields what leaves the log."""
         # The hull behind the first run stays what it was, so its sums keep what is folded.
         while self.operations and (first := next(iter(self.operations.values()))).status == "settled":
-            del self.operations[first.id]
+            self.past[first.id] = self.operations.pop(first.id)
             (self.state,) = first.possible((self.state,))
             yield first
-
-
-OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reserved": "deadline_passed"}
-"""Why an operation ends at its deadline, by its status till then."""
 
 
 @dataclass(slots=True)
 class Outcome(Generic[State]):
     """What a transition did, in order. `changed`: each operation that stands outside, for fewer than before, begins to
-    wait, is accepted, answered or settled, as it was then. `folded`: those that left the
-    log, as they entered the state.
+    wait, is accepted, answered or settled, as it was then. `folded`: those that left the log.
     """
 
     changed: list[Operation[State]] = field(default_factory=list)
@@ -148,18 +142,14 @@ class Outcome(Generic[State]):
 
 
 class Entity(Log[State]):
-    """The state before the first open operation, the log from there on, and operations that have not joined it yet.
-
-    Each transition lets every deadline up to `now` have its effect first, and returns what it did. Where it raises
-    `ValueError`, it has done nothing. `places`: how many places were given. `past`:
-    settled operations, as far as they are known here.
+    """A log, and operations that have not joined it yet. Each transition lets every deadline up to `now` have its
+    effect first, and returns what it did. Where it raises `ValueError`, it has done nothing. `places`: given so far.
     """
 
     def __init__(self, state: State, places: int = 0, pending: Iterable[Operation[State]] = ()) -> None:
         in_order = sorted(pending, key=lambda each: each.place)
         super().__init__(state, (each for each in in_order if each.status != "outside"))
         self.places = places
-        self.past: dict[Hashable, Operation[State]] = {}
         self._outside = {each.id: each for each in in_order if each.status == "outside"}  # In order of arrival.
         self._deadlines: list[tuple[datetime, int, Hashable]] = []  # A heap, also of what has changed since.
         for each in in_order:
@@ -168,11 +158,11 @@ class Entity(Log[State]):
     @property
     def bounds(self) -> tuple[int, int] | None:
         """The least and the greatest number possible behind the whole log, or bounds where they are too many to try."""
-        hull, state = self.hull_behind(-1), self.state
-        if isinstance(state, int) and not (hull and hull.is_reached):
-            exact: Any = dict(exact_sets(self)).get(None) or (hull and hull[:2])
-            return exact and (min(exact), max(exact))
-        return hull and hull[:2]
+        hull = self.hull_behind(-1)
+        states: Any = hull and hull[:2]
+        if isinstance(self.state, int) and not (hull and hull.is_reached):
+            states = dict(exact_sets(self)).get(None) or states
+        return states and (min(states), max(states))
 
     @property
     def unanswered(self) -> int:
@@ -188,13 +178,10 @@ class Entity(Log[State]):
 
     def find(self, operation_id: Hashable) -> Operation[State] | None:
         """The operation, pending or past."""
-        in_log = self.operations.get(operation_id)
-        return in_log or self._outside.get(operation_id) or self.past.get(operation_id)
+        return self.operations.get(operation_id) or self._outside.get(operation_id) or self.past.get(operation_id)
 
     def arrive(self, operation: Operation[State], now: datetime, refused: str | None = None) -> Outcome[State]:
-        """A new operation arrives, and joins the log as soon as all that it names have. `refused`: it ends before that,
-        for this reason, which is not in the state.
-        """
+        """A new operation joins the log as soon as all that it names have. `refused`: why it ends before that."""
         wanted = NumberKind if isinstance(self.state, int) else Kind
         is_timeless = bool(operation.after) and operation.join_by is None
         if is_timeless or not isinstance(operation.kind, wanted) or self.find(operation.id):
@@ -216,20 +203,17 @@ class Entity(Log[State]):
     ) -> Outcome[State]:
         """A reservation takes one of its ends: 0 is captured whole, -1 is released. Others stay as they are."""
         known = self.find(operation_id)
-        if known is None or known.kind is None or known.status != "reserved":
-            return self.pass_time(now)  # Even if that makes it a reservation: nobody knows its ends yet.
-        if not -1 <= end < len(known.kind.ends(self.state, known.answer)):
+        ends = known.kind.ends(self.state, known.answer) if known and known.kind and known.status == "reserved" else ()
+        if ends and not -1 <= end < len(ends):
             raise ValueError(f"{operation_id}: it has no end {end}")
         outcome = self.pass_time(now)
-        if self.find(operation_id) is known:  # Else its deadline has passed.
+        if known and ends and self.find(operation_id) is known:  # Else it has expired, or is reserved only now.
             how = "released" if end == -1 else "captured"
             self._settle(known, outcome, how=how, end=end, reason=reason, note=note or known.note)
         return outcome
 
     def withdraw(self, operation_id: Hashable, now: datetime, reason: str, note: Any = None) -> Outcome[State]:
-        """An unanswered operation ends without effect, unless it is irrevocable and has joined. One that has not
-        arrived is past from now on, and cannot arrive. Others stay as they are.
-        """
+        """A revocable operation ends without effect; an unknown one can never arrive. Others stay as they are."""
         outcome = self.pass_time(now)
         known = self.find(operation_id) or Operation(operation_id, None)
         if known.is_revocable:
@@ -254,9 +238,8 @@ class Entity(Log[State]):
         else:
             self._come(settled, outcome)
 
-    def _come(self, operation: Operation[State], outcome: Outcome[State]) -> None:
+    def _come(self, comes: Operation[State] | None, outcome: Outcome[State]) -> None:
         """It joins or, if it is settled, is past. Then join those for whom nothing is missing any more."""
-        comes: Operation[State] | None = operation
         while comes:
             self._outside.pop(comes.id, None)
             if comes.status == "outside":
@@ -265,21 +248,18 @@ class Entity(Log[State]):
             else:
                 self.past[comes.id] = comes
                 self._tell(comes, outcome)
-            for each in self._outside.values():
-                if comes.id in each.after:
-                    self._outside[each.id] = fewer = replace(each, after=each.after - {comes.id})
-                    outcome.changed += [fewer] if fewer.after else []
+            for each in [each for each in self._outside.values() if comes.id in each.after]:
+                self._outside[each.id] = fewer = replace(each, after=each.after - {comes.id})
+                if fewer.after:
+                    outcome.changed.append(fewer)
             comes = next((each for each in self._outside.values() if not each.after), None)
 
     def _walk(self, operation: Operation[State], outcome: Outcome[State]) -> None:
         """Put it into the log as it is now, and let all that follows from it happen."""
-        answered = walk(self, self.put(operation))
         # By their ids, since what joins may be answered or accepted at once: then it is told as that alone.
-        for changed in {each.id: each for each in (operation, *answered)}.values():
+        for changed in {each.id: each for each in (operation, *walk(self, self.put(operation)))}.values():
             self._tell(changed, outcome)
-        for folded in self.fold():
-            self.past[folded.id] = folded
-            outcome.folded.append(folded)
+        outcome.folded += self.fold()
 
     def _tell(self, changed: Operation[State], outcome: Outcome[State]) -> None:
         outcome.changed.append(changed)

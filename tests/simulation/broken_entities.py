@@ -283,7 +283,7 @@ def finished_is_folded_behind_an_open_one(patch: pytest.MonkeyPatch) -> None:
     fold = Log.fold
 
     def broken(self: Log[Any]) -> Iterator[Op]:
-        for each in [each for each in self.operations.values() if each.is_open]:
+        for each in [each for each in self.operations.values() if each.status != "settled"]:
             self.operations.move_to_end(each.id)
         yield from fold(self)
 

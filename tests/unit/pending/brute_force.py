@@ -119,7 +119,7 @@ class Tried:
             overdue = deadline(each) <= self.now and each not in outcome.changed
             require(not overdue, "deadline without effect", each)
         ids = {each.id for each in pending}
-        require(all(each.id in ids for each in self.told.values() if each.is_open), "lost")
+        require(all(each.id in ids for each in self.told.values() if each.status != "settled"), "lost")
         require(self.entity.state == self.state, "wrong state", self.entity.state, self.state)
 
     def _try_end(self, previous: Operation[Any] | None, operation: Operation[Any]) -> None:
@@ -166,7 +166,7 @@ class Tried:
 
     def _try_outside(self) -> None:
         """Whoever names others joins behind them, as soon as all of them have joined or are past."""
-        gone = {each.id for each in self.told.values() if not each.is_open}
+        gone = {each.id for each in self.told.values() if each.status == "settled"}
         log = [each for each in self.entity if each.status != "outside"]
         require([each.id for each in log] == sorted((each.id for each in log), key=self.joined.__getitem__), "order")
         for each in self.entity:

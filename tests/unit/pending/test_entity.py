@@ -228,7 +228,7 @@ def test_what_waits_is_withdrawn_unless_it_is_irrevocable() -> None:
     assert told(entity.withdraw("revocable", T0, "cancelled")) == [("revocable", "settled", "withdrawn")]
     assert entity.withdraw("double", T0, "cancelled") == Outcome()
     assert entity.withdraw("order", T0, "cancelled") == Outcome()
-    assert [(each.id, each.end) for each in entity if not each.is_open] == [("revocable", None)]
+    assert [(each.id, each.end) for each in entity if each.status == "settled"] == [("revocable", None)]
 
 
 def test_an_irrevocable_one_is_withdrawn_while_it_stands_outside() -> None:
