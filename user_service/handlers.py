@@ -107,8 +107,8 @@ def _asked(
 ) -> Operation[int]:
     note = Note(message.fact.exchange, message.fact.type, message.trace)
     operation_id = operation_of(message.fact)
-    after = tuple(each for each in after if each != operation_id)
-    return Operation(operation_id, KINDS[kind](size), after, join_by, answer_by, settle_by, note=note)
+    named = frozenset(after) - {operation_id}
+    return Operation(operation_id, KINDS[kind](size), named, join_by, answer_by, settle_by, note=note)
 
 
 def _arrive(state: Entities, fact: Fact, asked: Operation[int], now: datetime, limits: Limits) -> list[Announcement]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import Row, func, select, text
@@ -19,11 +19,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from holdfast.delivery.database import moment
 from holdfast.delivery.domain import Refused
 from holdfast.entities.tables import EntityTables, NamedKind, Note, cause_of, state_of
-from holdfast.pending import Entity, Kind, Line, Operation, Outcome
+from holdfast.pending import Entity, Kind, Operation, Outcome
 
 KEPT_FROM = 16
 """Entities with so many pending operations are kept in memory between batches, so that not each loads them all."""
 KEPT_MAX = 1000
+
+
+class Line(NamedTuple):
+    """An operation that left the log of its entity. `number`: 1 for the entity's first, without gaps."""
+
+    number: int
+    operation: Operation[int]
+    before: int
+    after: int
 
 
 @dataclass
@@ -31,15 +40,16 @@ class Entities:
     """The entities that a batch touches, as they are now, and what the batch did to them.
 
     Each method is a transition of `holdfast.pending.Entity`. `opened`: keys of entities that have a row. `stamps`: of
-    their rows, as loaded.
+    their rows, as loaded. `ledgers`: how many lines each entity's ledger has, and the state behind the last.
     """
 
     at: dict[str, Entity[int]]
     opened: set[str]
     stamps: Mapping[str, int] = field(default_factory=dict)
+    ledgers: dict[str, tuple[int, int]] = field(default_factory=dict)
     changed: dict[tuple[str, UUID], Operation[int]] = field(default_factory=dict)
     fresh: set[tuple[str, UUID]] = field(default_factory=set)
-    lines: list[tuple[str, Line[int]]] = field(default_factory=list)
+    lines: list[tuple[str, Line]] = field(default_factory=list)
     created: set[str] = field(default_factory=set)
     error: Exception | None = None
 
@@ -68,7 +78,7 @@ class Entities:
         return self._record(key, outcome)
 
     def refuse(self, key: str, operation: Operation[int], now: datetime, reason: str) -> Outcome[int]:
-        outcome = self.at[key].refuse(operation, now, reason)
+        outcome = self.at[key].arrive(operation, now, reason)
         self.fresh.add((key, cast(UUID, operation.id)))
         return self._record(key, outcome)
 
@@ -77,7 +87,7 @@ class Entities:
 
     def release(self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str) -> Outcome[int]:
         note = self._note(key, operation_id, cause)
-        return self._record(key, self.at[key].release(operation_id, now, reason, note))
+        return self._record(key, self.at[key].settle(operation_id, now, -1, reason, note))
 
     def withdraw(
         self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str, asked_by: str = ""
@@ -97,9 +107,13 @@ class Entities:
         return replace(known.note, cause=cause) if known else Note(cause=cause)
 
     def _record(self, key: str, outcome: Outcome[int]) -> Outcome[int]:
-        for operation in (*outcome.changed, *(line.operation for line in outcome.folded)):
+        for operation in (*outcome.changed, *outcome.folded):
             self.changed[key, cast(UUID, operation.id)] = operation
-        self.lines += [(key, line) for line in outcome.folded]
+        for operation in outcome.folded:
+            number, before = self.ledgers.get(key, (0, 0))
+            (after,) = operation.possible({before})
+            self.lines.append((key, Line(number + 1, operation, before, after)))
+            self.ledgers[key] = number + 1, after
         return outcome
 
 
@@ -147,11 +161,12 @@ class Keeper:
                     past.append((row[0], self._operation(row)))
         for key in unread:
             at = found.get(key)
-            state, places, lines = tuple(at)[1:4] if at else (0, 0, 0)
-            entities[key] = Entity(state, places, lines, pending[key])
+            state, places = tuple(at)[1:3] if at else (0, 0)
+            entities[key] = Entity(state, places, pending[key])
         for key, operation in past:
             entities[key].past[operation.id] = operation
-        return Entities(entities, set(found), {key: row.stamp for key, row in found.items()})
+        ledgers = {key: (row.lines, tuple(row)[1]) for key, row in found.items()}
+        return Entities(entities, set(found), {key: row.stamp for key, row in found.items()}, ledgers)
 
     async def _rows(self, connection: AsyncConnection, keys: list[str], lock: bool) -> dict[str, Row[Any]]:
         rows: Any = await connection.execute(self._sql.lock if lock else self._sql.read, {"keys": keys})
@@ -174,7 +189,10 @@ class Keeper:
             raise state.error
         keys = {key for key, _ in state.changed} | {key for key, _ in state.lines} | state.created
         stamps = {key: secrets.randbits(62) for key in sorted(keys & state.opened)}
-        rows = [(key, (at := state.at[key]).state, at.places, at.lines, stamp) for key, stamp in stamps.items()]
+        lines = {key: number for key, (number, _) in state.ledgers.items()}
+        rows = [
+            (key, (at := state.at[key]).state, at.places, lines.get(key, 0), stamp) for key, stamp in stamps.items()
+        ]
         await _run(connection, self._sql.open, [row for row in rows if row[0] in state.created])
         await _run(connection, self._sql.update, [row for row in rows if row[0] not in state.created])
         changed = [_row(*each, operation, state.at[each[0]]) for each, operation in state.changed.items()]
@@ -220,7 +238,7 @@ class Keeper:
         return Operation(
             operation_id,
             cast(Kind[int], self._kinds[kind](size)) if kind else None,
-            tuple(after),
+            frozenset(after),
             join_by,
             answer_by,
             settle_by,
@@ -248,7 +266,7 @@ def _row(key: str, operation_id: UUID, operation: Operation[int], entity: Entity
         kind.name if kind else None,
         kind.size if kind else None,
         state_of(operation),
-        "{" + ",".join(map(str, operation.after)) + "}",
+        "{" + ",".join(sorted(map(str, operation.after))) + "}",
         operation.join_by,
         operation.answer_by,
         operation.settle_by,
@@ -262,7 +280,7 @@ def _row(key: str, operation_id: UUID, operation: Operation[int], entity: Entity
     )
 
 
-def _ledger_row(key: str, line: Line[int]) -> tuple[Any, ...]:
+def _ledger_row(key: str, line: Line) -> tuple[Any, ...]:
     operation = line.operation
     kind = cast(NamedKind, operation.kind)
     note = operation.note

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 
 from holdfast.pending import Operation
-from holdfast.pending.entity import OVERDUE
+from holdfast.pending.operation import OVERDUE
 
 _OVERDUE = frozenset(OVERDUE.values())
 
@@ -143,4 +143,4 @@ def state_of(operation: Operation[int]) -> str:
 
 def cause_of(operation: Operation[int]) -> str:
     """The type of the message that settled it, else of the one that brought it; `deadline` if its time was over."""
-    return "deadline" if not operation.is_open and operation.reason in _OVERDUE else operation.note.cause
+    return "deadline" if operation.status == "settled" and operation.reason in _OVERDUE else operation.note.cause

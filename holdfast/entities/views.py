@@ -35,12 +35,13 @@ def waits(entity: Entity[int], ahead_max: int) -> Iterator[Wait]:
     position = 0
     for each in entity:
         if each.status == "outside":
-            yield Wait(each, position, each.after[:ahead_max], each.join_by)
+            named: Any = each.after
+            yield Wait(each, position, tuple(sorted(named)[:ahead_max]), each.join_by)
             continue
         until = min((at for at in (latest, each.answer_by) if at and each.status == "waiting"), default=None)
         yield Wait(each, position, tuple(ahead[:ahead_max]), until)
         position += 1
-        if each.is_open:
+        if each.status != "settled":
             ahead.append(each.id)
             ended = each.settle_by or until
             latest = latest and ended and max(latest, ended)

@@ -3,7 +3,6 @@ still end; until then it waits. Standard library only; no input or output, no cl
 """
 
 from holdfast.pending.entity import Entity, Outcome
-from holdfast.pending.log import Line
 from holdfast.pending.operation import Kind, NumberKind, Operation, Refused
 
-__all__ = ["Entity", "Kind", "Line", "NumberKind", "Operation", "Outcome", "Refused"]
+__all__ = ["Entity", "Kind", "NumberKind", "Operation", "Outcome", "Refused"]

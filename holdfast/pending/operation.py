@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 State = TypeVar("State", bound=Hashable)
+OVERDUE = {"outside": "named_missing", "waiting": "wait_deadline_passed", "reserved": "deadline_passed"}
+"""Why an operation ends at its deadline, by its status till then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +22,6 @@ class Refused:
 
 class Kind(ABC, Generic[State]):
     """One kind of operation. Immutable; it holds what the command said, such as a size."""
-
-    __slots__ = ()
 
     @abstractmethod
     def answer(self, state: State) -> Hashable:
@@ -37,10 +37,8 @@ class Kind(ABC, Generic[State]):
 class NumberKind(Kind[int]):
     """A kind that adds to a number an amount that its answer tells. It claims to be monotone: if two states get the
     same answer, all between them do; if neither is refused, none between is; and what it adds at any state lies
-    between what it adds at those two. Try that with a test.
+    between what it adds at those two. Try that with a test. Without a claim, the exact set alone answers it.
     """
-
-    __slots__ = ()
 
     @abstractmethod
     def adds(self, answer: Any) -> tuple[int, ...]:
@@ -50,9 +48,7 @@ class NumberKind(Kind[int]):
         return tuple(state + amount for amount in self.adds(answer))
 
     def hull(self, least: int, greatest: int) -> tuple[int, int] | None:
-        """Bounds of the states behind it while it waits, for those from `least` to `greatest` before it. None: it does
-        not claim to be monotone. Then the exact set alone answers it, and all behind it.
-        """
+        """Bounds of the states behind it while it waits, given those before it. None: it makes no claim."""
         answers = (self.answer(least), self.answer(greatest))
         amounts = [amount for each in answers for amount in ((0,) if isinstance(each, Refused) else self.adds(each))]
         return least + min(amounts), greatest + max(amounts)
@@ -62,17 +58,16 @@ class NumberKind(Kind[int]):
 class Operation(Generic[State]):
     """One operation, as it is now. Its times are those of one clock.
 
-    `kind`: None for one that was withdrawn before it arrived. `after`: those that must join the log first and have not;
-    it is refused at `join_by`. `answer_by`: withdrawn if unanswered by then; None: irrevocable once it has joined.
-    `settle_by`: released if unsettled by then. `place`: the order of the log, and of arrival outside. `status`:
-    `outside` until it joins, `waiting` until it is answered, `reserved` if that leaves it several ends. `accepted`: it
-    waits, and is not refused. `end`: the index of the end it took (-1: released); None: no effect, and `reason` says
-    why. `note`: the caller's own.
+    `kind`: None if withdrawn before it arrived. `after`: those that must join first and have not; it is refused at
+    `join_by`. `answer_by`: withdrawn if unanswered by then; None: irrevocable once it has joined. `settle_by`: released
+    if unsettled by then. `place`: the order of the log, and of arrival outside. `status`: `outside` until it joins,
+    `waiting` until it is answered, `reserved` if that leaves it several ends. `accepted`: it waits, and is not refused.
+    `end`: the index of the end it took (-1: released); None: no effect, `reason` tells why. `note`: the caller's own.
     """
 
     id: Hashable
     kind: Kind[State] | None
-    after: tuple[Hashable, ...] = ()
+    after: frozenset[Hashable] = frozenset()
     join_by: datetime | None = None
     answer_by: datetime | None = None
     settle_by: datetime | None = None
@@ -84,11 +79,6 @@ class Operation(Generic[State]):
     how: Literal["answered", "captured", "released", "expired", "withdrawn"] | None = None
     reason: str | None = None
     note: Any = None
-
-    @property
-    def is_open(self) -> bool:
-        """Unanswered, or answered but unsettled."""
-        return self.status != "settled"
 
     @property
     def is_revocable(self) -> bool:

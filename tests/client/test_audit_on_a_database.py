@@ -104,7 +104,7 @@ class History:
         operation: Operation[int] = Operation(
             operation_id := self.fresh_id(),
             kinds[name](self.random.randint(2, 6)),
-            tuple(named),
+            frozenset(named),
             until if named else None,
             until if is_revocable else None,
             until if is_reservation and self.service == "user_service" else None,

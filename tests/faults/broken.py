@@ -101,8 +101,8 @@ def after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     """An operation joins its account at once, whatever it is to come after."""
     arrive = Entity.arrive
 
-    def broken(self: Entity[int], operation: Operation[int], now: datetime) -> Outcome[int]:
-        return arrive(self, replace(operation, after=()), now)
+    def broken(self: Entity[int], operation: Operation[int], *rest: object) -> Outcome[int]:
+        return arrive(self, replace(operation, after=frozenset()), *rest)  # type: ignore[arg-type]
 
     patch.setattr(Entity, "arrive", broken)
 

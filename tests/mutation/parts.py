@@ -34,9 +34,9 @@ PARTS = (
     ),
     Part(
         "holdfast.pending",
-        ("entity", "log", "operation"),
+        ("entity", "operation"),
         (
-            *("unit/pending/test_entity.py", "unit/pending/test_log.py"),
+            *("unit/pending/test_entity.py", "unit/pending/test_walk.py"),
             *("unit/pending/test_claims.py", "unit/pending/test_cost.py"),
             "unit/pending/test_brute_force.py::test_the_module_prints_a_figure_for_each_entity",
         ),

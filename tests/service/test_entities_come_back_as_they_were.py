@@ -61,7 +61,7 @@ class History:
     def _operation(self) -> Operation[int]:
         draw, by = self._random, [None, self._now + timedelta(seconds=self._random.choice((3, 9)))]
         name = draw.choice(list(self._of.sizes))
-        after = tuple(draw.sample(self.ids, draw.choice((0, 0, min(2, len(self.ids))))))
+        after = frozenset(draw.sample(self.ids, draw.choice((0, 0, min(2, len(self.ids))))))
         self.ids.append(uuid4())
         return Operation(
             self.ids[-1],

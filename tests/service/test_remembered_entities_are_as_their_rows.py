@@ -125,7 +125,7 @@ async def test_what_is_past_is_told_of_a_busy_entity_too(kept: Kept) -> None:
     gone = uuid4()
     await kept.change(key, lambda state: state.withdraw(key, gone, BEGAN, "cancelled", "order.cancelled"), gone)
     late_id = uuid4()
-    late = Operation(late_id, Credit(1), (gone,), FAR, note=Note("commands"))
+    late = Operation(late_id, Credit(1), frozenset({gone}), FAR, note=Note("commands"))
     account = await kept.change(key, lambda state: state.arrive(key, late, BEGAN), gone, late_id)
     known = account.find(late_id)
     assert known

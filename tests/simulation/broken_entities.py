@@ -11,8 +11,8 @@ from uuid import UUID
 import pytest
 
 from holdfast.entities.entities import Entities
-from holdfast.pending import Entity, NumberKind, Operation, Outcome, entity, log
-from holdfast.pending.log import Log
+from holdfast.pending import Entity, Kind, NumberKind, Operation, Outcome, entity
+from holdfast.pending.entity import Log
 from order_service.kinds import Take
 from promo_service.kinds import Claim
 from user_service.kinds import INSUFFICIENT, Bonus, Fee, Multiply, Receive, Reserve
@@ -22,12 +22,12 @@ Op = Operation[Any]
 
 def _answered(patch: pytest.MonkeyPatch, kinds: tuple[type[Any], ...], answers: Callable[[Op, Any], set[Any]]) -> None:
     """Let a waiting operation of these kinds have these possible answers, given its hull."""
-    possible_answers = log.possible_answers
+    possible_answers = entity.possible_answers
 
     def broken(waiting: Op, hull: Any, exact: Any) -> set[Any]:
         return answers(waiting, hull) if isinstance(waiting.kind, kinds) else possible_answers(waiting, hull, exact)
 
-    patch.setattr(log, "possible_answers", broken)
+    patch.setattr(entity, "possible_answers", broken)
 
 
 def _at_the_least(waiting: Op, hull: Any) -> set[Any]:
@@ -169,18 +169,18 @@ def hull_is_unsound(patch: pytest.MonkeyPatch) -> None:
 
 def exact_set_is_cut_short(patch: pytest.MonkeyPatch) -> None:
     """Of the possible states only some are looked at, as if they were all."""
-    exact_sets = log.exact_sets
+    exact_sets = entity.exact_sets
 
     def broken(of: Log[Any]) -> Iterator[tuple[Any, set[Any]]]:
         for operation_id, states in exact_sets(of):
             yield operation_id, set(sorted(states)[:1])
 
-    patch.setattr(log, "exact_sets", broken)
+    patch.setattr(entity, "exact_sets", broken)
 
 
 def exact_set_is_never_asked(patch: pytest.MonkeyPatch) -> None:
     """Where the hull says to wait, that is all that is asked."""
-    patch.setattr(log, "exact_sets", lambda _: iter(()))
+    patch.setattr(entity, "exact_sets", lambda _: iter(()))
 
 
 def waiting_is_accepted(patch: pytest.MonkeyPatch) -> None:
@@ -211,7 +211,7 @@ def irrevocable_is_withdrawn(patch: pytest.MonkeyPatch) -> None:
     def broken(self: Entity[Any], operation_id: Any, now: datetime, reason: str, note: Any = None) -> Outcome[Any]:
         known = self.find(operation_id)
         if known and known.status == "waiting" and not known.is_revocable:
-            self._log.put(replace(known, answer_by=now + timedelta(days=1)))
+            self.put(replace(known, answer_by=now + timedelta(days=1)))
         return withdraw(self, operation_id, now, reason, note)
 
     patch.setattr(Entity, "withdraw", broken)
@@ -219,42 +219,59 @@ def irrevocable_is_withdrawn(patch: pytest.MonkeyPatch) -> None:
 
 def after_is_ignored(patch: pytest.MonkeyPatch) -> None:
     """An operation joins at once, whatever it names."""
-    patch.setattr(Entity, "_missing", lambda self, _: ())
+    _arriving(patch, Kind, lambda _, each, __: replace(each, after=frozenset()))
 
 
 def one_of_those_named_is_enough(patch: pytest.MonkeyPatch) -> None:
     """An operation joins as soon as one of those that it names has."""
-    missing = Entity._missing
 
-    def broken(self: Entity[Any], outside: Op) -> tuple[Any, ...]:
-        left = missing(self, outside)
-        return left if len(left) == len(outside.after) and len(left) < 2 else ()
+    def broken(self: Entity[Any], operation: Op, _: datetime) -> Op:
+        is_there = any((known := self.find(each)) and known.status != "outside" for each in operation.after)
+        return replace(operation, after=frozenset() if is_there else frozenset(sorted(operation.after, key=str)[:1]))
 
-    patch.setattr(Entity, "_missing", broken)
+    _arriving(patch, Kind, broken)
+
+
+class _Forgotten(dict[Any, Op]):
+    """What is past, as if it were not."""
+
+    def __contains__(self, _: object) -> bool:
+        return False
 
 
 def past_ones_are_waited_for(patch: pytest.MonkeyPatch) -> None:
     """An operation that names past ones stands outside as if they were still to come."""
+    arrive = Entity.arrive
 
-    def broken(self: Entity[Any], outside: Op) -> tuple[Any, ...]:
-        return tuple(each for each in outside.after if each not in self._log.operations)
+    def broken(self: Entity[Any], *arguments: Any) -> Outcome[Any]:
+        self.past = _Forgotten(self.past)
+        outcome = arrive(self, *arguments)
+        self.past = dict(self.past)
+        return outcome
 
-    patch.setattr(Entity, "_missing", broken)
+    patch.setattr(Entity, "arrive", broken)
 
 
 def who_joins_lets_nobody_join(patch: pytest.MonkeyPatch) -> None:
     """An operation that stands outside is not looked at when those that it names come."""
-    patch.setattr(Entity, "_join", lambda self, _: None)
+    come = Entity._come
+
+    def broken(self: Entity[Any], operation: Op, outcome: Outcome[Any]) -> None:
+        outside, self._outside = self._outside, {}
+        come(self, operation, outcome)
+        self._outside = {each: known for each, known in outside.items() if each != operation.id}
+
+    patch.setattr(Entity, "_come", broken)
 
 
 def newcomer_goes_first(patch: pytest.MonkeyPatch) -> None:
     """A new operation is put in front of all that are pending."""
     arrive = Entity.arrive
 
-    def broken(self: Entity[Any], operation: Op, now: datetime) -> Outcome[Any]:
+    def broken(self: Entity[Any], *arguments: Any) -> Outcome[Any]:
         places = self.places
         self.places = min((each.place for each in self), default=places + 1) - 2
-        outcome = arrive(self, operation, now)
+        outcome = arrive(self, *arguments)
         self.places = places + 1
         return outcome
 
@@ -265,10 +282,10 @@ def finished_is_folded_behind_an_open_one(patch: pytest.MonkeyPatch) -> None:
     """What is settled leaves the log although something ahead of it is open."""
     fold = Log.fold
 
-    def broken(self: Log[Any], number: int) -> Iterator[Any]:
-        for each in [each for each in self.operations.values() if each.is_open]:
+    def broken(self: Log[Any]) -> Iterator[Op]:
+        for each in [each for each in self.operations.values() if each.status != "settled"]:
             self.operations.move_to_end(each.id)
-        yield from fold(self, number)
+        yield from fold(self)
 
     patch.setattr(Log, "fold", broken)
 
@@ -277,17 +294,17 @@ def coin_is_lost_in_folding(patch: pytest.MonkeyPatch) -> None:
     """The state takes another way than the ledger."""
     fold = Log.fold
 
-    def broken(self: Log[Any], number: int) -> Iterator[Any]:
-        lines = list(fold(self, number))
-        self.state -= bool(lines) and self.state > 0
-        yield from lines
+    def broken(self: Log[Any]) -> Iterator[Op]:
+        folded = list(fold(self))
+        self.state -= bool(folded) and self.state > 0
+        yield from folded
 
     patch.setattr(Log, "fold", broken)
 
 
 def settling_answers_nobody(patch: pytest.MonkeyPatch) -> None:
     """What waits is answered by its own deadline alone."""
-    settle, walk = Entity._settle, log.walk
+    settle, walk = Entity._settle, entity.walk
     settling: list[bool] = []
 
     def broken_settle(self: Entity[Any], *arguments: Any, **ended: Any) -> None:
@@ -323,11 +340,13 @@ def late_capture_is_accepted(patch: pytest.MonkeyPatch) -> None:
     """A capture counts although the deadline has passed, if nobody has noticed yet."""
     settle = Entity.settle
 
-    def broken(self: Entity[Any], operation_id: Any, now: datetime, end: int = 0, note: Any = None) -> Outcome[Any]:
+    def broken(
+        self: Entity[Any], operation_id: Any, now: datetime, end: int = 0, *rest: Any, **more: Any
+    ) -> Outcome[Any]:
         known = self.find(operation_id)
-        if known and known.status == "reserved" and known.settle_by:
+        if known and known.status == "reserved" and known.settle_by and end == 0:
             now = min(now, known.settle_by - timedelta(microseconds=1))
-        return settle(self, operation_id, now, end, note)
+        return settle(self, operation_id, now, end, *rest, **more)
 
     patch.setattr(Entity, "settle", broken)
 
@@ -372,12 +391,13 @@ def goods_are_never_taken(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Take, "adds", lambda self, _: (0, 0))
 
 
-def _arriving(patch: pytest.MonkeyPatch, kind: type[Any], change: Callable[[Op, datetime], Op]) -> None:
+def _arriving(patch: pytest.MonkeyPatch, kind: type[Any], change: Callable[[Entity[Any], Op, datetime], Op]) -> None:
     """Change what arrives, of this kind."""
     arrive = Entity.arrive
 
-    def broken(self: Entity[Any], operation: Op, now: datetime) -> Outcome[Any]:
-        return arrive(self, change(operation, now) if isinstance(operation.kind, kind) else operation, now)
+    def broken(self: Entity[Any], operation: Op, now: datetime, refused: str | None = None) -> Outcome[Any]:
+        arrives = change(self, operation, now) if isinstance(operation.kind, kind) else operation
+        return arrive(self, arrives, now, refused)
 
     patch.setattr(Entity, "arrive", broken)
 
@@ -388,32 +408,32 @@ def _soon(now: datetime) -> datetime:
 
 def doubling_triples(patch: pytest.MonkeyPatch) -> None:
     """A multiply takes a larger factor than its code's."""
-    _arriving(patch, Multiply, lambda each, _: replace(each, kind=Multiply(each.kind.size + 1)))  # type: ignore[union-attr]
+    _arriving(patch, Multiply, lambda _, each, __: replace(each, kind=Multiply(each.kind.size + 1)))  # type: ignore[union-attr]
 
 
 def doubling_hardly_waits(patch: pytest.MonkeyPatch) -> None:
     """A multiply is refused where it should wait for the reservations ahead."""
-    _arriving(patch, Multiply, lambda each, now: replace(each, answer_by=_soon(now)))
+    _arriving(patch, Multiply, lambda _, each, now: replace(each, answer_by=_soon(now)))
 
 
 def reservation_hardly_holds(patch: pytest.MonkeyPatch) -> None:
     """A reservation expires long before its deadline."""
-    _arriving(patch, Reserve, lambda each, now: replace(each, settle_by=_soon(now)))
+    _arriving(patch, Reserve, lambda _, each, now: replace(each, settle_by=_soon(now)))
 
 
 def take_hardly_waits(patch: pytest.MonkeyPatch) -> None:
     """An order is refused where it should wait for pieces."""
-    _arriving(patch, Take, lambda each, now: replace(each, answer_by=_soon(now)))
+    _arriving(patch, Take, lambda _, each, now: replace(each, answer_by=_soon(now)))
 
 
 def claim_hardly_waits(patch: pytest.MonkeyPatch) -> None:
     """A redemption is refused where it should wait for a use."""
-    _arriving(patch, Claim, lambda each, now: replace(each, answer_by=_soon(now)))
+    _arriving(patch, Claim, lambda _, each, now: replace(each, answer_by=_soon(now)))
 
 
 def reservation_holds_too_long(patch: pytest.MonkeyPatch) -> None:
     """A reservation outlives the deadline that its client named."""
-    _arriving(patch, Reserve, lambda each, now: replace(each, settle_by=now + timedelta(seconds=3000)))
+    _arriving(patch, Reserve, lambda _, each, now: replace(each, settle_by=now + timedelta(seconds=3000)))
 
 
 def some_are_refused_at_the_door(patch: pytest.MonkeyPatch) -> None:
@@ -430,9 +450,4 @@ def some_are_refused_at_the_door(patch: pytest.MonkeyPatch) -> None:
 
 def named_ones_are_refused_early(patch: pytest.MonkeyPatch) -> None:
     """What names others is refused long before its deadline."""
-    arrive = Entity.arrive
-
-    def broken(self: Entity[Any], operation: Op, now: datetime) -> Outcome[Any]:
-        return arrive(self, replace(operation, join_by=_soon(now)) if operation.after else operation, now)
-
-    patch.setattr(Entity, "arrive", broken)
+    _arriving(patch, Kind, lambda _, each, now: replace(each, join_by=_soon(now)) if each.after else each)

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from uuid import UUID
 
-from holdfast.entities.entities import Entities
-from holdfast.pending import Entity, Line, Operation
+from holdfast.entities.entities import Entities, Line
+from holdfast.pending import Entity, Operation
 
 Pending = dict[UUID, Operation[int]]
 
@@ -26,7 +26,7 @@ class MemoryKeeper:
         self.rows: dict[str, tuple[int, int, int]] = {}
         self.pending: dict[str, Pending] = {}
         self.past: dict[str, Pending] = {}
-        self.ledger: dict[str, list[Line[int]]] = {}
+        self.ledger: dict[str, list[Line]] = {}
         self.lined: dict[tuple[str, int], datetime] = {}
         self.changed: set[str] = set()
         self.arrived: dict[tuple[str, UUID], datetime] = {}
@@ -34,11 +34,13 @@ class MemoryKeeper:
 
     async def load(self, _: object, touched: Collection[tuple[str, UUID | None]], lock: bool = True) -> Entities:
         keys = {key for key, _ in touched}
-        at = {key: Entity(*self.rows.get(key, (0, 0, 0)), self.pending.get(key, {}).values()) for key in keys}
+        at = {key: Entity(*self.rows.get(key, (0, 0))[:2], self.pending.get(key, {}).values()) for key in keys}
         for key, operation_id in touched:
             if operation_id and (known := self.past.get(key, {}).get(operation_id)):
                 at[key].past[operation_id] = known
-        return Entities(at, keys & self.rows.keys())
+        opened = keys & self.rows.keys()
+        ledgers = {key: (self.rows[key][2], self.rows[key][0]) for key in opened}
+        return Entities(at, opened, ledgers=ledgers)
 
     async def save(self, _: object, state: Entities) -> None:
         if state.error:
@@ -58,7 +60,7 @@ class MemoryKeeper:
         changed = {key for key, _ in state.changed} | state.created
         self.changed |= changed
         for key in changed & state.opened:
-            self.rows[key] = (state.at[key].state, state.at[key].places, state.at[key].lines)
+            self.rows[key] = (state.at[key].state, state.at[key].places, state.ledgers.get(key, (0, 0))[0])
 
     async def due(self, _: object, limit: int) -> list[str]:
         due: list[tuple[datetime, str, int]] = []

@@ -164,7 +164,7 @@ def _operation(key: str, pending: bool, each: Any, arrived_at: datetime) -> Oper
         each.kind.name if each.kind else None,
         each.kind.size if each.kind else None,
         state_of(each),
-        each.after,
+        tuple(sorted(each.after)),
         each.join_by,
         each.answer_by,
         each.settle_by,

@@ -85,14 +85,14 @@ class Watch:
             for operation in entities.look(key, now):
                 self._in_time(service, operation, now)
                 self._goes_on(service, key, operation)
-                if operation.id in self._over and operation.is_open and service == "user_service":
+                if operation.id in self._over and operation.status != "settled" and service == "user_service":
                     raise Violation("ended orders let go", f"{operation}")
 
     def _in_time(self, service: str, operation: Operation[int], now: datetime) -> None:
         """Nothing is open longer than it was promised, nor than its client said."""
         saga_id = cast(UUID, operation.id)
         taken = self.history.taken.get(saga_id)
-        if taken is None or saga_id not in self._within or not operation.is_open or service != "user_service":
+        if taken is None or saga_id not in self._within or operation.status == "settled" or service != "user_service":
             return
         last: datetime | None = None
         if operation.status == "outside":

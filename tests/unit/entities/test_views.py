@@ -62,7 +62,7 @@ def test_only_their_owners_know_when_reservations_without_a_deadline_end() -> No
 
 
 def test_outside_one_waits_for_what_it_names_until_its_time_to_join() -> None:
-    entity = entity_with(reserve("a", 8, 50, 20), Operation("b", Credit(1), ("x", "y"), at(5)))
+    entity = entity_with(reserve("a", 8, 50, 20), Operation("b", Credit(1), frozenset("xy"), at(5)))
     assert told(entity)["b"] == (1, ("x", "y"), at(5))
 
 
@@ -75,18 +75,20 @@ def test_no_more_ids_than_asked_for_are_told() -> None:
         reserve("a", 1, 50, 20),
         reserve("b", 1, 50, 20),
         reserve("c", 9, 50, 9),
-        Operation("d", Credit(1), ("x", "y"), at(5)),
+        Operation("d", Credit(1), frozenset("xy"), at(5)),
     )
     assert [each.ahead for each in waits(entity, 1)] == [(), ("a",), ("a",), ("x",)]
 
 
 def test_each_pending_operation_is_told_in_order() -> None:
-    entity = entity_with(Operation("o", Credit(1), ("x",), at(5)), reserve("a", 8, 50, 20), reserve("b", 9, 50, 20))
+    entity = entity_with(
+        Operation("o", Credit(1), frozenset("x"), at(5)), reserve("a", 8, 50, 20), reserve("b", 9, 50, 20)
+    )
     assert [type(each) for each in waits(entity, 1)] == [Wait] * 3
     assert [each.operation.id for each in waits(entity, 1)] == ["a", "b", "o"]
 
 
 def test_what_stands_outside_is_behind_the_whole_log() -> None:
-    outside: list[Operation[Any]] = [Operation(name, Credit(1), ("x",), at(5)) for name in ("o", "p")]
+    outside: list[Operation[Any]] = [Operation(name, Credit(1), frozenset("x"), at(5)) for name in ("o", "p")]
     entity = entity_with(outside[0], reserve("a", 8, 50, 20), outside[1], reserve("b", 9, 50, 20))
     assert [each.position for each in waits(entity, 1)] == [0, 1, 2, 2]

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 
 import holdfast.pending.entity as entity_module
-import holdfast.pending.log as log_module
 from holdfast.pending import Entity, NumberKind, Operation, Outcome, Refused
-from holdfast.pending.log import Hull, Log
+from holdfast.pending.entity import Hull, Log
 from tests.unit.pending.subjects import OddOnly
 
 Break = Callable[[pytest.MonkeyPatch], None]
@@ -53,12 +52,12 @@ def the_exact_set_loses_a_state(patch: pytest.MonkeyPatch) -> None:
 
         return shortened
 
-    _replace(patch, log_module, "exact_sets", make)
+    _replace(patch, entity_module, "exact_sets", make)
 
 
 @breaks("needless wait")
 def the_exact_set_is_never_asked(patch: pytest.MonkeyPatch) -> None:
-    patch.setattr(log_module, "VISITED_MAX", 0)
+    patch.setattr(entity_module, "VISITED_MAX", 0)
 
 
 @breaks("wrong bounds")
@@ -108,7 +107,7 @@ def _answer_by(choose: Callable[[list[Hashable]], Hashable]) -> Break:
 
         return chosen
 
-    return lambda patch: _replace(patch, log_module, "possible_answers", make)
+    return lambda patch: _replace(patch, entity_module, "possible_answers", make)
 
 
 @breaks("wrong answer")
@@ -130,7 +129,7 @@ def a_refusal_waits_for_no_reason(patch: pytest.MonkeyPatch) -> None:
 
         return more
 
-    _replace(patch, log_module, "possible_answers", make)
+    _replace(patch, entity_module, "possible_answers", make)
 
 
 @breaks("acceptance")
@@ -192,11 +191,11 @@ def the_irrevocable_is_withdrawn(patch: pytest.MonkeyPatch) -> None:
 @breaks("lost")
 def the_front_is_folded_while_it_is_open(patch: pytest.MonkeyPatch) -> None:
     def make(fold: Any) -> Any:
-        def folding(self: Log[Any], number: int) -> Iterator[Any]:
+        def folding(self: Log[Any]) -> Iterator[Operation[Any]]:
             first = next(iter(self.operations.values()), None)
             if first and first.status == "reserved":
                 self.put(replace(first, status="settled", how="captured", end=0))
-            yield from fold(self, number)
+            yield from fold(self)
 
         return folding
 
@@ -204,8 +203,8 @@ def the_front_is_folded_while_it_is_open(patch: pytest.MonkeyPatch) -> None:
 
 
 @breaks("gap in the ledger")
-def a_line_has_a_number_twice(patch: pytest.MonkeyPatch) -> None:
-    _replace(patch, Log, "fold", lambda fold: lambda self, number: fold(self, max(0, number - 1)))
+def an_operation_has_two_lines(patch: pytest.MonkeyPatch) -> None:
+    _replace(patch, Log, "fold", lambda fold: lambda self: (line for each in fold(self) for line in (each, each)))
 
 
 @breaks("joined too early")
@@ -214,7 +213,7 @@ def an_operation_joins_before_those_that_it_names(patch: pytest.MonkeyPatch) -> 
         patch,
         Entity,
         "arrive",
-        lambda arrive: lambda self, operation, now: arrive(self, replace(operation, after=()), now),
+        lambda arrive: lambda self, operation, *rest: arrive(self, replace(operation, after=frozenset()), *rest),
     )
 
 
@@ -224,7 +223,9 @@ def one_of_those_that_it_names_is_enough(patch: pytest.MonkeyPatch) -> None:
         patch,
         Entity,
         "arrive",
-        lambda arrive: lambda self, operation, now: arrive(self, replace(operation, after=operation.after[:1]), now),
+        lambda arrive: (
+            lambda self, each, *rest: arrive(self, replace(each, after=frozenset(sorted(each.after)[:1])), *rest)
+        ),
     )
 
 
@@ -303,7 +304,7 @@ def whoever_names_what_never_comes_waits_for_ever(patch: pytest.MonkeyPatch) -> 
 
 @breaks("not released")
 def a_release_is_a_capture(patch: pytest.MonkeyPatch) -> None:
-    _replace(patch, Entity, "release", lambda release: lambda self, *arguments: self.settle(arguments[0], arguments[1]))
+    _replace(patch, Entity, "settle", lambda settle: lambda self, each, now, *_: settle(self, each, now))
 
 
 @breaks("not told")

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
 
-from holdfast.pending import Entity, Kind, Line, Operation, Outcome, Refused
+from holdfast.pending import Entity, Kind, Operation, Outcome, Refused
 from tests.unit.pending.subjects import SUBJECTS, Subject
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -74,9 +74,9 @@ class Tried:
     def __init__(self, state: Any) -> None:
         self.entity: Entity[Any] = Entity(state)
         self.now = self._tried_until = BEGIN
-        self.state, self.lines = state, 0
+        self.state, self.folded = state, 0
         self.told: dict[Hashable, Operation[Any]] = {}
-        self.names: dict[Hashable, tuple[Hashable, ...]] = {}
+        self.names: dict[Hashable, frozenset[Hashable]] = {}
         self.joined: dict[Hashable, int] = {}
 
     def arrive(self, operation: Operation[Any]) -> None:
@@ -89,7 +89,7 @@ class Tried:
         and lets time pass second by second: it must do the same.
         """
         pending = sorted(self.entity, key=lambda each: str(each.id))
-        twin = Entity(self.entity.state, self.entity.places, self.entity.lines, pending)
+        twin = Entity(self.entity.state, self.entity.places, pending)
         twin.past.update(self.entity.past)
         require(list(twin) == list(self.entity), "an entity loaded anew differs", list(twin), list(self.entity))
         outcome, stepwise = transition(self.entity), Outcome[Any]()
@@ -111,16 +111,16 @@ class Tried:
                 self.joined.setdefault(operation.id, len(self.joined))
             self._try_end(previous, operation)
             self.told[operation.id] = operation
-        for line in outcome.folded:
-            self._try_line(line)
+        for operation in outcome.folded:
+            self._try_folded(operation)
         pending = list(self.entity)
         for each in pending:
             require(self.told.get(each.id) == each, "not told", self.told.get(each.id), each)
             overdue = deadline(each) <= self.now and each not in outcome.changed
             require(not overdue, "deadline without effect", each)
         ids = {each.id for each in pending}
-        require(all(each.id in ids for each in self.told.values() if each.is_open), "lost")
-        require(self.entity.state == self.state and self.entity.lines == self.lines, "state without a line")
+        require(all(each.id in ids for each in self.told.values() if each.status != "settled"), "lost")
+        require(self.entity.state == self.state, "wrong state", self.entity.state, self.state)
 
     def _try_end(self, previous: Operation[Any] | None, operation: Operation[Any]) -> None:
         """No operation ends without a cause."""
@@ -130,19 +130,19 @@ class Tried:
         if previous and (operation.how == "expired" or (operation.how == "withdrawn" and operation.reason != BY_HAND)):
             require(deadline(previous) <= self.now, "ended before its deadline", previous, operation)
 
-    def _try_line(self, line: Line[Any]) -> None:
-        """The ledger is that of the one-at-a-time program."""
-        operation, before = line.operation, self.state
-        self.lines += 1
-        require(line.number == self.lines and line.before == before, "gap in the ledger", line)
-        require(operation.status == "settled", "folded while open", line)
+    def _try_folded(self, operation: Operation[Any]) -> None:
+        """What leaves the log makes the ledger of the one-at-a-time program."""
+        before = self.state
+        require(self.joined[operation.id] == self.folded, "gap in the ledger", operation)
+        self.folded += 1
+        require(operation.status == "settled", "folded while open", operation)
         if operation.kind and operation.how != "withdrawn":
             answer = operation.kind.answer(before)
-            require(operation.answer == answer, "wrong answer", line, answer)
+            require(operation.answer == answer, "wrong answer", operation, answer)
             if operation.end is not None:
                 self.state = ends(operation.kind, before, answer)[operation.end]
-        require(line.after == self.state, "wrong state", line, self.state)
-        require(operation.id in self.entity.past, "not past", line)
+        require(operation.possible({before}) == {self.state}, "wrong state", operation, self.state)
+        require(operation.id in self.entity.past, "not past", operation)
 
     def _try_worlds(self) -> None:
         """What is answered holds in every world; what waits has two answers at least."""
@@ -166,13 +166,13 @@ class Tried:
 
     def _try_outside(self) -> None:
         """Whoever names others joins behind them, as soon as all of them have joined or are past."""
-        gone = {each.id for each in self.told.values() if not each.is_open}
+        gone = {each.id for each in self.told.values() if each.status == "settled"}
         log = [each for each in self.entity if each.status != "outside"]
         require([each.id for each in log] == sorted((each.id for each in log), key=self.joined.__getitem__), "order")
         for each in self.entity:
             names = self.names[each.id]
             if each.status == "outside":
-                missing = tuple(other for other in names if other not in self.joined and other not in gone)
+                missing = frozenset(other for other in names if other not in self.joined and other not in gone)
                 require(bool(missing), "needless wait behind `after`", each)
                 require(each.after == missing, "`after` is not what is missing", each, missing)
                 require(each.answer is None and not each.accepted, "answered before it joins", each)
@@ -216,11 +216,11 @@ def _arrive(tried: Tried, subject: Subject, number: int, total: int, chance: Ran
 
     if tried.entity.find(number):
         return  # Withdrawn before it arrived.
-    after = tuple(other for other in range(total) if other != number and chance.random() < 0.1)
+    after = frozenset(other for other in range(total) if other != number and chance.random() < 0.1)
     answer_by = soon() if chance.random() < 0.6 else None
     operation = Operation(number, chance.choice(subject.kinds(chance)), after, soon(), answer_by, soon())
     if chance.random() < 0.05:
-        tried.do(lambda entity: entity.refuse(operation, tried.now, BY_HAND))
+        tried.do(lambda entity: entity.arrive(operation, tried.now, BY_HAND))
     else:
         tried.arrive(operation)
 
@@ -236,7 +236,7 @@ def _end(tried: Tried, operation_id: Hashable, chance: Random) -> None:
         captured = tried.told[operation_id]
         require((captured.how, captured.end) == ("captured", end), "not captured", captured)
     elif known.status == "reserved":
-        tried.do(lambda entity: entity.release(operation_id, tried.now, BY_HAND))
+        tried.do(lambda entity: entity.settle(operation_id, tried.now, -1, BY_HAND))
         released = tried.told[operation_id]
         require((released.how, released.end) == ("released", -1), "not released", released)
     elif chance.random() < 0.3:

@@ -95,14 +95,17 @@ class OddOnly(NumberKind):
 
 
 @dataclass(frozen=True, slots=True)
-class Halve(Kind[int]):
-    """What it adds depends on the state, and not on its answer alone."""
+class Halve(NumberKind):
+    """Refused between two states at which it is not. The answer is what it adds."""
 
-    def answer(self, state: int) -> str | Refused:
-        return Refused("odd") if state % 2 else "halved"
+    def answer(self, state: int) -> int | Refused:
+        return Refused("odd") if state % 2 else -state // 2
 
-    def ends(self, state: int, answer: str) -> tuple[int, ...]:
-        return (state // 2,)
+    def adds(self, answer: int) -> tuple[int, ...]:
+        return (answer,)
+
+    def hull(self, least: int, greatest: int) -> None:
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from holdfast.pending import NumberKind, Refused
 from order_service.kinds import Restock, Take
 from promo_service.kinds import Claim
 from tests.unit.pending.claims import broken_claim
-from tests.unit.pending.subjects import OddOnly, Pay, TopUp
+from tests.unit.pending.subjects import Halve, OddOnly, Pay, TopUp
 from user_service.kinds import Bonus, Credit, Fee, Multiply, Receive, Reserve
 
 SMALL = range(-3, 25)
@@ -42,7 +42,7 @@ def test_what_a_kind_claims_holds(kind: NumberKind, states: list[int]) -> None:
     assert broken_claim(kind, states) is None
 
 
-@pytest.mark.parametrize("kind", [TopUp(), OddOnly()], ids=str)
+@pytest.mark.parametrize("kind", [TopUp(), OddOnly(), Halve()], ids=str)
 def test_a_kind_that_is_not_monotone_claims_nothing(kind: NumberKind) -> None:
     assert kind.hull(0, 10) is None
     assert broken_claim(kind, SMALL) is None

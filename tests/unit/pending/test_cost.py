@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -39,7 +40,7 @@ def reserve(operation_id: object, size: int = 3) -> Operation[Any]:
 
 
 def outside(operation_id: object, *names: object) -> Operation[Any]:
-    return Operation(operation_id, Reserve(3), names, LATER, LATER, LATER)
+    return Operation(operation_id, Reserve(3), frozenset(names), LATER, LATER, LATER)
 
 
 def in_flight(number: int) -> Entity[int]:
@@ -97,6 +98,18 @@ def test_what_joins_costs_with_1000_outside_that_do_not_name_it_what_it_costs_wi
         return calls(lambda: (entity.arrive(reserve("new"), T0), entity.settle("new", T0)))
 
     assert cost(1_000) <= 2 * cost(1)
+
+
+def test_what_joins_costs_with_200_outside_that_name_256_what_it_costs_where_they_name_one() -> None:
+    def cost(number: int) -> int:
+        entity: Entity[int] = Entity(BALANCE)
+        for each in range(200):
+            # Their hashes are computed in Python, so that each look is counted.
+            entity.arrive(outside(each, *(UUID(int=256 * each + other) for other in range(number))), T0)
+        new = UUID(int=2**100)
+        return calls(lambda: (entity.arrive(reserve(new), T0), entity.settle(new, T0)))
+
+    assert cost(256) == cost(1)
 
 
 def test_what_is_kept_does_not_grow_with_what_has_ended_before_its_deadline() -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-import holdfast.pending.log
-from holdfast.pending import Entity, Kind, NumberKind, Operation, Refused
-from holdfast.pending.log import Hull, Log
+import holdfast.pending.entity
+from holdfast.pending import Entity, NumberKind, Operation, Refused
+from holdfast.pending.entity import Hull, Log
 from tests.unit.pending.brute_force import Fault, history
 from tests.unit.pending.subjects import SUBJECTS, Halve, OddOnly
 from user_service.kinds import Credit, Multiply, Reserve
@@ -79,7 +79,7 @@ def test_a_kind_without_claim_is_never_answered_from_the_ends_of_the_hull(accept
 
 def test_too_many_states_make_an_answer_late_and_never_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
     def answered(visited_max: int) -> bool:
-        monkeypatch.setattr(holdfast.pending.log, "VISITED_MAX", visited_max)
+        monkeypatch.setattr(holdfast.pending.entity, "VISITED_MAX", visited_max)
         entity: Entity[int] = Entity(10)
         entity.arrive(reserve("a", 6), T0)
         entity.arrive(reserve("b", 5), T0)
@@ -93,7 +93,7 @@ def test_too_many_states_make_an_answer_late_and_never_wrong(monkeypatch: pytest
 
 @pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.name)
 def test_without_exact_sets_no_answer_is_wrong(subject: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holdfast.pending.log, "VISITED_MAX", 0)
+    monkeypatch.setattr(holdfast.pending.entity, "VISITED_MAX", 0)
     late = {"needless wait", "acceptance", "wrong bounds"}
     for seed in range(200):
         try:
@@ -103,7 +103,7 @@ def test_without_exact_sets_no_answer_is_wrong(subject: Any, monkeypatch: pytest
 
 
 def test_a_walk_looks_at_a_bounded_number_of_states(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(holdfast.pending.log, "VISITED_MAX", 1_000)
+    monkeypatch.setattr(holdfast.pending.entity, "VISITED_MAX", 1_000)
     entity: Entity[int] = Entity(2**40)
     for number in range(40):
         entity.arrive(reserve(number, 2**number), T0)
@@ -131,18 +131,18 @@ def test_a_hull_is_reached_where_its_ends_are_all_that_is_possible() -> None:
 
 
 @pytest.mark.parametrize("kind", [Halve(), OddOnly()], ids=str)
-def test_behind_a_kind_without_claim_there_is_no_hull(kind: Kind[int]) -> None:
+def test_behind_a_kind_without_claim_there_is_no_hull(kind: NumberKind) -> None:
     log: Log[int] = Log(10)
     log.put(Operation("a", Reserve(5), place=1, status="reserved", answer=5, answer_by=LATER))
     log.put(Operation("b", kind, place=2, status="waiting"))
     assert log.hull_behind(1) is None
 
 
-def test_a_kind_whose_answer_does_not_tell_what_it_adds_leaves_the_log_without_a_hull() -> None:
+def test_what_makes_no_claim_leaves_a_hull_behind_it_once_it_is_answered() -> None:
     log: Log[int] = Log(10)
     log.put(Operation("a", Reserve(5), place=1, status="reserved", answer=5, answer_by=LATER))
-    log.put(Operation("b", Halve(), place=2, status="reserved", answer="halved"))
-    assert log.hull_behind(0) is None
+    log.put(Operation("b", Halve(), place=2, status="settled", answer=-3, end=0))
+    assert log.hull_behind(0) == Hull(2, 7)
 
 
 def test_the_hull_stays_the_same_when_what_is_settled_is_folded() -> None:
@@ -150,7 +150,7 @@ def test_the_hull_stays_the_same_when_what_is_settled_is_folded() -> None:
     log.put(Operation("a", Reserve(6), place=1, status="settled", answer=6, end=0))
     log.put(Operation("b", Reserve(3), place=2, status="reserved", answer=3))
     assert log.hull_behind(0) == Hull(1, 4)
-    assert [line.after for line in log.fold(0)] == [4]
+    assert [(each.id, log.state) for each in log.fold()] == [("a", 4)]
     assert log.hull_behind(0) == Hull(1, 4)
 
 
