@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from itertools import groupby
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -33,6 +34,7 @@ CONFLICTS_MAX = 10
 """Times that other transactions may be in the way of one batch, before its messages are tried one by one."""
 TURN_S = 0.002
 """How long messages are decided in a row, in seconds, before other work of the process has its turn."""
+_again = partial(stamina.retry_context, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1)
 ATTEMPTS_ALONE = 3
 """Begun attempts after which a redelivered message is handled by itself."""
 ATTEMPTS_MAX = 6
@@ -247,23 +249,17 @@ class UnitOfWork(Generic[State]):
                 return True
             return is_conflict(error) and conflicts <= CONFLICTS_MAX
 
-        async def try_it() -> Result:
-            nonlocal began
-            began = time.monotonic()
-            return await work()
-
         try:
-            # What needs no second attempt, as nearly all, does not pay for the preparation of more.
-            try:
-                return await try_it()
+            try:  # Nearly all needs no second attempt, and does not pay for the preparation of more.
+                began = time.monotonic()
+                return await work()
             except Exception as error:
                 if not passes(error):
                     raise
-            async for attempt in stamina.retry_context(
-                passes, attempts=None, timeout=None, wait_initial=0.02, wait_max=5.0, wait_jitter=0.1
-            ):
+            async for attempt in _again(passes):
+                began = time.monotonic()
                 with attempt:
-                    return await try_it()
+                    return await work()
         finally:
             self._waits.pop(this, None)
         raise AssertionError("unreachable")
