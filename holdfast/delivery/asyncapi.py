@@ -20,10 +20,6 @@ def document(topology: Topology, version: str, service: Service | None = None) -
     """What is sent and taken: by one service, or by all with their clients."""
     facts = [fact for fact in topology.facts.values() if service is None or _concerns(topology, fact, service)]
     queries = _queries(topology, service)
-    asked_by = {
-        "description": f"The exchange of the service that asked, or `{topology.commands}`.",
-        "enum": list(topology.publishers),
-    }
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -31,11 +27,11 @@ def document(topology: Topology, version: str, service: Service | None = None) -
             "version": version,
             "description": "CloudEvents 1.0 over RabbitMQ. The routing key is the event's type, "
             "and in an answer about an operation ends with the exchange of whoever asked. "
-            f"A message holds one event ({SINGLE}) or several of one type ({BATCH}).",
+            f"A message holds one event ({SINGLE}) or several with one routing key ({BATCH}).",
             **topology.info,
         },
         "defaultContentType": SINGLE,
-        "channels": {fact.type: _fact_channel(fact, asked_by) for fact in facts}
+        "channels": {fact.type: _fact_channel(topology, fact, service) for fact in facts}
         | {key: _query_channel(topology, key, query) for key, query in queries.items()}
         | {REPLIES_EXCHANGE: _replies_channel(queries)},
         "operations": dict(operation for fact in facts for operation in _fact_operations(topology, fact, service))
@@ -115,11 +111,16 @@ def _bindings(exchange: str) -> dict[str, Any]:
     return {"amqp": {"is": "routingKey", "exchange": declared, "bindingVersion": "0.3.0"}}
 
 
-def _fact_channel(fact: type[Fact], asked_by: dict[str, Any]) -> dict[str, Any]:
-    address = fact.bound_by("{asked_by}")
+def _fact_channel(topology: Topology, fact: type[Fact], service: Service | None) -> dict[str, Any]:
+    taker = service if service in fact.consumers else None
+    address = fact.bound_by(topology.exchanges[taker] if taker else "{asked_by}")
+    asked_by = {
+        "description": f"The exchange of the service that asked, or `{topology.commands}`.",
+        "enum": [each for each in topology.publishers if each != fact.exchange],
+    }
     return {
         "address": address,
-        **({"parameters": {"asked_by": asked_by}} if address != fact.type else {}),
+        **({"parameters": {"asked_by": asked_by}} if "{" in address else {}),
         "description": _text(fact),
         "x-exchange": fact.exchange,
         "x-queues": [inbox_queue(service) for service in fact.consumers],

@@ -82,3 +82,12 @@ def test_every_fact_is_sent_once_and_received_by_each_of_its_consumers() -> None
 def test_the_page_shows_every_operation_of_the_service(service: Service) -> None:
     content = document(SHOP, __version__, service)
     assert page(service, content).count("<tr><td>") == len(content["operations"])
+
+
+def test_an_answer_has_the_address_by_which_its_taker_gets_it() -> None:
+    channels = document(SHOP, __version__, "order_service")["channels"]
+    assert channels["coins.reserved"]["address"] == "coins.reserved.order"
+    assert channels["order.placed"]["address"] == "order.placed"
+    answer = document(SHOP, __version__, "user_service")["channels"]["coins.reserved"]
+    assert answer["address"] == "coins.reserved.{asked_by}"
+    assert answer["parameters"]["asked_by"]["enum"] == ["commands", "order", "promo", "gift"]
