@@ -100,8 +100,8 @@ class Log(Generic[State]):
             if not (claim := head.kind.hull(hull.least, hull.greatest)):
                 return None
             ends = {*claim, hull.least, hull.greatest} if head.is_revocable else {*claim}
-            least, greatest = min(ends), max(ends)
-            hull = Hull(least, greatest, hull.is_reached and {least, greatest} <= head.possible(hull[:2]))
+            is_reached = hull.is_reached and {min(ends), max(ends)} <= head.possible({hull.least, hull.greatest})
+            hull = Hull(min(ends), max(ends), is_reached)
         return hull and Hull(hull.least + run.least, hull.greatest + run.greatest, hull.is_reached)
 
     def put(self, operation: Operation[State]) -> int:
