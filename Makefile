@@ -1,7 +1,7 @@
 # Every target does its own set-up. Needs only make and Python 3.11 or later (PYTHON=... names one).
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup env demo test lint format up down test-compose lock simulate faults model mutate prove sbom advisories
+.PHONY: help setup env demo test lint format up down test-compose lock simulate faults model mutate prove wheel sbom advisories
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,6 +45,9 @@ mutate: $(VENV)/.ready ## Change the pure modules in every small way, and see a 
 
 prove: $(VENV)/.ready ## Measure the long figures of docs/evidence.md, in pieces that are each done once on the same code
 	@$(PY) -m tests.prove $(WITH)
+
+wheel: $(VENV)/.ready ## Build the library's wheel into dist/
+	@$(BIN)/hatchling build --clean --target wheel
 
 sbom: $(VENV)/.ready ## Make the bill of materials from run.lock
 	@$(BIN)/cyclonedx-py requirements --output-reproducible --of JSON --pyproject pyproject.toml -o docs/sbom.cdx.json \

@@ -1,3 +1,1 @@
 """What the services say to each other: plain facts, and nothing of how they are kept or carried."""
-
-__version__ = "0.1.0"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import yaml
 
-from contracts import __version__
 from contracts.topology import SHOP
+from holdfast import __version__
 from holdfast.delivery.asyncapi import document
 
 DOCUMENT = Path("docs/asyncapi.yaml")

@@ -46,4 +46,5 @@ rm -rf "$venv"
 	fail "the locked dependencies could not be installed; see above"
 "$venv/bin/pip" install --quiet --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . ||
 	fail "holdfast itself could not be installed; see above"
+ln -s ../../bin/holdfast "$venv/bin/holdfast"
 touch "$venv/.ready"

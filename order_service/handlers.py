@@ -10,10 +10,10 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts import __version__
 from contracts.commands import PlaceOrder, PutItem
 from contracts.events import OrderCancelled, OrderCompleted, OrderFailed
 from contracts.topology import SHOP
+from holdfast import __version__
 from holdfast.delivery.domain import Domain, Refused
 from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact

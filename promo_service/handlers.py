@@ -10,11 +10,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts import __version__
 from contracts.base import COINS_MAX
 from contracts.commands import PutPromo, RedeemPromo
 from contracts.events import OperationEvent, PromoRedeemed, PromoRefused
 from contracts.topology import SHOP
+from holdfast import __version__
 from holdfast.delivery.domain import Domain, Refused
 from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact

@@ -9,11 +9,11 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts import __version__
 from contracts.commands import OpenAccount
 from contracts.events import AccountOpened, CoinsRefused
 from contracts.roles import AsksReservation, ChangesBalance, ConfirmsReservation, GivesUpReservation
 from contracts.topology import SHOP
+from holdfast import __version__
 from holdfast.delivery.domain import Domain, Refused
 from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact

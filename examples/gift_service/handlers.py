@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from contracts import __version__
 from contracts.events import CoinsExpired, CoinsRefused, CoinsReleased, OperationEvent
 from contracts.topology import SHOP
 from examples.gift_service import store, views
@@ -28,6 +27,7 @@ from examples.gift_service.words import (
     SendGift,
     room_id,
 )
+from holdfast import __version__
 from holdfast.delivery.domain import Domain, Refused
 from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact

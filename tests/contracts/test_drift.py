@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from contracts import __version__
 from contracts.topology import FACTS, SERVICES, SHOP
+from holdfast import __version__
 from holdfast.delivery.asyncapi import document, page
 from holdfast.delivery.words import Service
 

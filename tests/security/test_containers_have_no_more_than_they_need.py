@@ -72,4 +72,13 @@ def test_the_image_holds_our_packages_and_nothing_else() -> None:
     assert lines[0] == "*"
     services = {"user_service", "order_service", "promo_service", "examples"}
     packages = services | {"holdfast", "contracts", "client", "provision"}
-    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == packages | {"requirements/run.lock"}
+    others = {"bin", "requirements/run.lock"}
+    assert {line.removeprefix("!") for line in lines if line.startswith("!")} == packages | others
+
+
+def test_the_command_finds_its_python_in_the_image() -> None:
+    assert "/../.venv/bin/python" in (ROOT / "bin/holdfast").read_text()
+    text = (ROOT / "Dockerfile").read_text()
+    assert "WORKDIR /app\n" in text
+    assert "COPY --from=dependencies /app/.venv /app/.venv\n" in text
+    assert "PATH=/app/.venv/bin:/app/bin:$PATH PYTHONPATH=/app " in text
