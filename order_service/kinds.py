@@ -26,7 +26,6 @@ class Pieces(NumberKind):
 class Take(Pieces):
     """Pieces set aside for an order: captured (sold) or released."""
 
-    __slots__ = ()
     name, done = "take", "captured"
 
     def answer(self, state: int) -> int | Refused:
@@ -42,7 +41,6 @@ class Take(Pieces):
 class Restock(Pieces):
     """Pieces that come to the stock, or leave it (`size` below 0), by an operator's hand."""
 
-    __slots__ = ()
     name, done = "restock", "restocked"
 
     def answer(self, state: int) -> int:

@@ -34,7 +34,6 @@ class Coins(NumberKind):
 class Credit(Coins):
     """Coins from outside."""
 
-    __slots__ = ()
     name, done = "credit", "credited"
 
     def answer(self, state: int) -> int | Refused:
@@ -44,14 +43,12 @@ class Credit(Coins):
 class Bonus(Credit):
     """The coins of a promo code."""
 
-    __slots__ = ()
     name = "bonus"
 
 
 class Reserve(Coins):
     """Coins set aside: captured (spent) or released."""
 
-    __slots__ = ()
     name, done = "reserve", "captured"
 
     def answer(self, state: int) -> int | Refused:
@@ -67,7 +64,6 @@ class Reserve(Coins):
 class Receive(Credit):
     """Room set aside for coins that are to come: captured (they have come) or released."""
 
-    __slots__ = ()
     name, done = "receive", "captured"
 
     def adds(self, answer: int) -> tuple[int, ...]:
@@ -77,7 +73,6 @@ class Receive(Credit):
 class Multiply(Coins):
     """The balance becomes `size` times what it is. The answer is what that adds."""
 
-    __slots__ = ()
     name, done = "multiply", "multiplied"
 
     def answer(self, state: int) -> int | Refused:
@@ -93,7 +88,6 @@ class Multiply(Coins):
 class Fee(Coins):
     """`size` percent of the balance, rounded down. The answer is what that takes."""
 
-    __slots__ = ()
     name, done = "fee", "charged"
 
     def answer(self, state: int) -> int:

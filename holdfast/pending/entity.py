@@ -87,7 +87,7 @@ class Log(Generic[State]):
     def __init__(self, state: State, operations: Iterable[Operation[State]] = ()) -> None:
         self.state, self.past = state, dict[Hashable, Operation[State]]()
         self.operations: OrderedDict[Hashable, Operation[State]] = OrderedDict()
-        self.runs = [Run(Hull(state, state) if isinstance(state, int) else None)]
+        self.runs = [Run(Hull(state, state) if isinstance(state, int) and type(state) is int else None)]
         for each in operations:
             self.put(each)
 
@@ -160,7 +160,7 @@ class Entity(Log[State]):
         """The least and the greatest number possible behind the whole log, or bounds where they are too many to try."""
         hull = self.hull_behind(-1)
         states: Any = hull and hull[:2]
-        if isinstance(self.state, int) and not (hull and hull.is_reached):
+        if type(self.state) is int and not (hull and hull.is_reached):
             states = dict(exact_sets(self)).get(None) or states
         return states and (min(states), max(states))
 
@@ -182,13 +182,13 @@ class Entity(Log[State]):
 
     def arrive(self, operation: Operation[State], now: datetime, refused: str | None = None) -> Outcome[State]:
         """A new operation joins the log as soon as all that it names have. `refused`: why it ends before that."""
-        wanted = NumberKind if isinstance(self.state, int) else Kind
-        is_timeless = bool(operation.after) and operation.join_by is None
-        if is_timeless or not isinstance(operation.kind, wanted) or self.find(operation.id):
+        wanted = NumberKind if type(self.state) is int else Kind  # A truth value is no number.
+        is_new = operation.status == "outside" and not self.find(operation.id)
+        if not is_new or not isinstance(operation.kind, wanted) or (operation.after and operation.join_by is None):
             raise ValueError(f"{operation.id}: not new, or not of a `{wanted.__name__}`, or `after` without `join_by`")
         outcome = self.pass_time(now)
         missing = frozenset(each for each in operation.after if not (each in self.operations or each in self.past))
-        if refused:
+        if refused is not None:
             self._settle(operation, outcome, how="withdrawn", reason=refused)
         elif missing:
             self.places += 1

@@ -30,7 +30,7 @@ class Kind(ABC, Generic[State]):
     @abstractmethod
     def ends(self, state: State, answer: Any) -> tuple[State, ...]:
         """The states in which it may leave the entity with this answer, which is not `Refused`. One: it is final. More:
-        a reservation; captured first, released last. How many depends on the answer alone.
+        a reservation; captured first, released last. How many depends on the answer alone; it fails for no state.
         """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -152,8 +152,9 @@ def test_a_doubling_that_may_be_withdrawn_is_not_accepted_and_makes_nothing_cert
         final("reserved", Credit(1)),
         final("past", Credit(1)),
         behind("outside", kind=Credit(1)),
+        replace(final("settled", Credit(1)), status="settled", answer=1, end=0),
     ],
-    ids=["no kind", "no kind for a number", "no time to join by", "in the log", "past", "outside"],
+    ids=["no kind", "no kind for a number", "no time to join by", "in the log", "past", "outside", "it has ended"],
 )
 def test_what_cannot_arrive_changes_nothing(operation: Operation[Any]) -> None:
     entity = entity_with(5, final("past", Credit(1)), reserve("reserved", 1, settle_by=7), behind("outside", "no one"))
@@ -167,7 +168,33 @@ def _nothing_happens(entity: Entity[Any], error: type[Exception], says: str, tra
     assert (list(entity), entity.past, entity.state, entity.places) == before
 
 
+@dataclass(frozen=True)
+class Seize(Kind[bool]):
+    """The one seat there is: taken or free."""
+
+    def answer(self, state: bool) -> str | Refused:
+        return Refused("taken") if state else "reserved"
+
+    def ends(self, state: bool, answer: str) -> tuple[bool, ...]:
+        return True, state
+
+
+def test_a_truth_value_is_no_number() -> None:
+    entity: Entity[bool] = Entity(False)
+    assert told(entity.arrive(final("first", Seize()), T0)) == [("first", "reserved", None)]
+    assert told(entity.arrive(final("second", Seize()), T0)) == [("second", "waiting", None)]
+    assert entity.bounds is None
+    told_then = told(entity.settle("first", T0, end=-1, reason="left"))
+    assert told_then == [("first", "settled", "released"), ("second", "reserved", None)]
+
+
 # arrive, refused for another reason
+
+
+def test_an_empty_reason_refuses_as_well() -> None:
+    entity: Entity[int] = Entity(5)
+    assert told(entity.arrive(final("credit", Credit(3)), T0, "")) == [("credit", "settled", "withdrawn")]
+    assert entity.state == 5
 
 
 def test_one_refused_for_another_reason_is_past_and_never_in_the_log() -> None:
