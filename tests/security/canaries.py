@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 from urllib.error import HTTPError
 from urllib.parse import quote
 from uuid import uuid4
@@ -74,7 +74,8 @@ def _around(content: bytes, form: bytes) -> str:
 
 def call(*words: str, env: Mapping[str, str], folder: Path = PROJECT, until: str = "(?!)") -> str:
     """What Python prints with these arguments, in exactly this environment, until it ends or has said `until`."""
-    with TemporaryFile("w+") as output:
+    # Read by another handle: at this one, looking would move where the child writes.
+    with NamedTemporaryFile("w") as output:
         child = subprocess.Popen(
             [sys.executable, *words],
             cwd=folder,
@@ -92,12 +93,11 @@ def call(*words: str, env: Mapping[str, str], folder: Path = PROJECT, until: str
         said = ""
         while child.poll() is None and not re.search(until, said) and time.monotonic() < end:
             time.sleep(0.05)
-            output.seek(0)
-            said = output.read()
+            said = Path(output.name).read_text(errors="replace")
         child.kill()
         code = child.wait()
-        output.seek(0)
-        return f"{' '.join(words)}\n{output.read()}\nexit code {code}"
+        said = Path(output.name).read_text(errors="replace")
+        return f"{' '.join(words)}\n{said}\nexit code {code}"
 
 
 def redeem(env: Mapping[str, str], folder: Path, taken: str, unknown: str) -> list[str]:
