@@ -39,9 +39,9 @@ class Contract(BaseModel):
 class Fact(Contract):
     """A command or an event.
 
-    The class says where it travels: `type` is the CloudEvents type and the routing key, which an answer to one service
-    ends with that service's exchange; `exchange` the exchange of its only publisher, `consumers` the services that take
-    it, and `audience` who may send it, for commands.
+    The class says where it travels: `type` is the CloudEvents type, and the routing key unless `routing_key` says more;
+    `exchange` the exchange of its only publisher, `consumers` the services that take it, and `audience` who may send
+    it, for commands.
     `terminal`: no service takes it: it ends a saga or informs people who watch, and may reach nobody. The saga it
     belongs to is the field that `saga_field` names, and what it is about the one that `subject_field` names;
     `identity_fields` tell apart facts of one type in one saga. `secret_fields` are repeated nowhere: not in traces, and

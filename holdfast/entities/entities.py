@@ -87,7 +87,6 @@ class Entities:
         return self._record(key, self.at[key].settle(operation_id, now, note=self._note(key, operation_id, cause)))
 
     def release(self, key: str, operation_id: UUID, now: datetime, reason: str, cause: str) -> Outcome[int]:
-        assert self.at[key].find(operation_id), f"{operation_id} of {key} was not loaded"
         note = self._note(key, operation_id, cause)
         return self._record(key, self.at[key].settle(operation_id, now, -1, reason, note))
 

@@ -70,14 +70,24 @@ def test_a_command_has_an_audience_and_an_event_has_none(fact: type[Fact]) -> No
     assert bool(fact.audience) == (fact.exchange == "commands")
 
 
-@pytest.mark.parametrize("fact", FACTS.values(), ids=lambda fact: fact.type)
-def test_who_asks_the_user_service_takes_its_answers(fact: type[Fact]) -> None:
-    answers = {answer for each in PARTICIPANTS if each.exchange == fact.exchange for answer in each.answers}
-    if issubclass(fact, AsksReservation):
-        assert answers >= set(RESERVATION)
-    if issubclass(fact, ChangesBalance) and fact.exchange != "commands":
-        assert "coins.refused" in answers
-        assert [each for each in FACTS.values() if issubclass(each, TookEffect) and each.type in answers]
+ASKING = [fact for fact in FACTS.values() if fact.exchange != SHOP.commands]
+
+
+@pytest.mark.parametrize("fact", [each for each in ASKING if issubclass(each, AsksReservation)])
+def test_who_reserves_takes_the_answers_about_reservations(fact: type[Fact]) -> None:
+    assert answers_taken_by(fact.exchange) >= set(RESERVATION)
+
+
+@pytest.mark.parametrize("fact", [each for each in ASKING if issubclass(each, ChangesBalance)])
+def test_who_changes_a_balance_takes_the_answers_about_that(fact: type[Fact]) -> None:
+    done = {each.type for each in FACTS.values() if issubclass(each, TookEffect)}
+    assert "coins.refused" in answers_taken_by(fact.exchange)
+    assert done & answers_taken_by(fact.exchange)
+
+
+def answers_taken_by(exchange: str) -> set[str]:
+    """The answers of the user service that the service takes which announces by this exchange."""
+    return {answer for each in PARTICIPANTS if each.exchange == exchange for answer in each.answers}
 
 
 @pytest.mark.parametrize("participant", PARTICIPANTS, ids=lambda each: each.service)

@@ -10,7 +10,8 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 import order_service.kinds
 import order_service.tables
@@ -59,8 +60,8 @@ SAMPLES = pytest.mark.parametrize("of", [USERS, ORDERS, PROMOS], ids=lambda each
 class Kept:
     """The entities of one service through this keeper, each time in a transaction of its own."""
 
-    def __init__(self, engine: AsyncEngine, keeper: Keeper) -> None:
-        self._engine, self._keeper = engine, keeper
+    def __init__(self, engine: AsyncEngine, of: Sample, keeper: Keeper) -> None:
+        self._engine, self._of, self._keeper = engine, of, keeper
 
     async def change(self, key: str, act: Act, *named: UUID, fails: bool = False) -> Entity[int]:
         """Load, act, and save. Returns the entity as it is in memory. `fails`: the transaction is rolled back."""
@@ -68,9 +69,24 @@ class Kept:
             state = await self._keeper.load(connection, {(key, None), *((key, each) for each in named)})
             act(state)
             await self._keeper.save(connection, state)
+            await self._try_ledger(connection, key)
             if fails:
                 await transaction.rollback()
         return state.at[key]
+
+    async def _try_ledger(self, connection: AsyncConnection, key: str) -> None:
+        """The entity's lines are numbered without a gap, each begins where the one before ended, and the last is as the
+        entity stands.
+        """
+        of, state = self._of, self._of.tables.state
+        lines = text(f"SELECT seq, {state}_before, {state}_after FROM ledger WHERE {of.tables.key} = :key ORDER BY seq")
+        kept = [tuple(row) for row in await connection.execute(lines, {"key": key})]
+        row = text(f"SELECT lines, {state} FROM {of.tables.entities.name} WHERE {of.tables.key} = :key")
+        found = (await connection.execute(row, {"key": key})).first()
+        assert [number for number, _, _ in kept] == list(range(1, len(kept) + 1))
+        ends = [0, *(after for _, _, after in kept)]
+        assert [before for _, before, _ in kept] == ends[:-1]
+        assert tuple(found or (0, 0)) == (len(kept), ends[-1])
 
     async def read(self, key: str, *named: UUID, lock: bool = True) -> Entity[int]:
         """The entity as it is loaded."""

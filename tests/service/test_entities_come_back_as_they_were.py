@@ -113,8 +113,8 @@ async def test_each_kind_in_each_state_comes_back_as_it_was(
         for seed in range(SEEDS):
             history, keeper = History(of, seed), of.keeper()
             for _ in range(STEPS):
-                await Kept(engine, keeper).change(history.key, history.step(), *history.ids)
-                loaded = await Kept(engine, of.keeper()).read(history.key, *history.ids)
+                await Kept(engine, of, keeper).change(history.key, history.step(), *history.ids)
+                loaded = await Kept(engine, of, of.keeper()).read(history.key, *history.ids)
                 same(history.memory.at[history.key], loaded, history.ids)
                 keeper = keeper if remembers else of.keeper()
             seen |= history.seen

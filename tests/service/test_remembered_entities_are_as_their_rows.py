@@ -23,14 +23,14 @@ from user_service.kinds import Credit, Reserve
 async def kept(site: Site) -> AsyncIterator[Kept]:
     """Accounts, by a keeper that remembers."""
     async with connected(site, USERS) as engine:
-        yield Kept(engine, USERS.keeper())
+        yield Kept(engine, USERS, USERS.keeper())
 
 
 @pytest.fixture
 async def others(site: Site) -> AsyncIterator[Kept]:
     """The same accounts, by the keeper of another process."""
     async with connected(site, USERS) as engine:
-        yield Kept(engine, USERS.keeper())
+        yield Kept(engine, USERS, USERS.keeper())
 
 
 async def busy(kept: Kept, reservations: int = KEPT_FROM) -> tuple[str, list[UUID]]:

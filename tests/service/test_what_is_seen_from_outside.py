@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from contracts.commands import CreditAccount, PlaceOrder
 from contracts.events import CoinsCaptured, CoinsRefused, CoinsReserved, OperationWaiting, OrderCompleted
+from contracts.topology import SHOP
 from holdfast.delivery.queries import ShowOutcome, ShowStatus
 from provision.direct import open_directly
 from tests.service.facts import account_with, doubled, item_with, placed, reserved
@@ -28,7 +29,9 @@ async def test_each_service_is_healthy_and_shows_its_interface(
         await until(partial(_healthy, instance), "it is healthy")
         document = json.loads((await _page(instance, "/asyncapi.json"))[1])
         assert document["asyncapi"] == "3.0.0"
-        assert instance.domain.facts.keys() <= document["channels"].keys()
+        own = SHOP.exchanges[instance.domain.service]
+        addresses = {channel["address"] for channel in document["channels"].values()}
+        assert {fact.bound_by(own) for fact in instance.domain.facts.values()} <= addresses
         status, page = await _page(instance, "/asyncapi")
         assert status == 200
         assert all(name in page for name in instance.domain.facts)

@@ -290,6 +290,20 @@ def finished_is_folded_behind_an_open_one(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Log, "fold", broken)
 
 
+def two_ledger_lines_have_one_number(patch: pytest.MonkeyPatch) -> None:
+    """The number of the next line does not go on."""
+    record = Entities._record
+
+    def broken(self: Entities, key: str, outcome: Outcome[int]) -> Outcome[int]:
+        number, _ = self.ledgers.get(key, (0, 0))
+        recorded = record(self, key, outcome)
+        if key in self.ledgers:
+            self.ledgers[key] = number, self.ledgers[key][1]
+        return recorded
+
+    patch.setattr(Entities, "_record", broken)
+
+
 def coin_is_lost_in_folding(patch: pytest.MonkeyPatch) -> None:
     """The state takes another way than the ledger."""
     fold = Log.fold
