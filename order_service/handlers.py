@@ -95,8 +95,8 @@ class _Decision:
         self.announced: list[Announcement] = []
         if isinstance(message.fact, PutItem):
             self._put(message.fact)
-        elif order_id := _order_id(message.fact):
-            self._tell(order_id, message.fact)
+        else:
+            self._tell(_order_id(message.fact), message.fact)
 
     def _put(self, put: PutItem) -> None:
         """Set the item, once for each message: again it would undo later puts."""
@@ -154,14 +154,15 @@ def touched(messages: Sequence[Message]) -> Touched:
     facts = [message.fact for message in messages]
     return Touched(
         placed={(fact.order_id, fact.item) for fact in facts if isinstance(fact, PlaceOrder)},
-        others={each for fact in facts if not isinstance(fact, PlaceOrder) and (each := _order_id(fact))},
+        others={_order_id(fact) for fact in facts if not isinstance(fact, PlaceOrder | PutItem)},
         puts={(message.fact.item, message.key) for message in messages if isinstance(message.fact, PutItem)},
     )
 
 
-def _order_id(fact: Fact) -> UUID | None:
-    """The order that the fact is about; None if it is about the catalog."""
-    return None if isinstance(fact, PutItem) else getattr(fact, fact.saga_field)
+def _order_id(fact: Fact) -> UUID:
+    """The order that the fact is about, which is not about the catalog."""
+    order_id: UUID = getattr(fact, fact.saga_field)
+    return order_id
 
 
 def _announcement(step: Step, fact: Fact) -> Announcement:

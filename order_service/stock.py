@@ -24,7 +24,7 @@ BY_ORDER, BY_COMMAND = OrderPlaced.exchange, PutItem.exchange
 
 def free(stock: Entity[int]) -> int:
     """The pieces that no order has: those that are set aside may come back, those who wait have none."""
-    return stock.state + sum(adds[0] for each in stock if each.status != "waiting" and (adds := each.adds()))
+    return stock.state + sum(each.adds()[0] for each in stock)
 
 
 def pass_time(stock: Entities, name: str, now: datetime) -> list[Answer]:

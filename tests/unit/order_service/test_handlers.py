@@ -8,13 +8,13 @@ from uuid import UUID
 
 import pytest
 
-from contracts.commands import PlaceOrder
+from contracts.commands import PlaceOrder, PutItem
 from contracts.events import OrderWaiting
 from holdfast.delivery.message import Announcement, Message
 from holdfast.delivery.words import Fact
 from holdfast.entities.tables import cause_of, state_of
 from holdfast.entities.words import WAITS_FOR_MAX
-from order_service.handlers import Limits, OrderHandlers
+from order_service.handlers import Limits, OrderHandlers, touched
 from order_service.order import AnswerOverdue, Item, OrderDeadlinePassed
 from tests.domain.test_orders_share_stock import NOW, A, B, C, D, Shop, cancel, captured, contended, expired, reserved
 
@@ -24,6 +24,13 @@ ENDS: dict[str, tuple[UUID, Sequence[Fact], tuple[str, str | None, str]]] = {
     "withdrawn": (B, [cancel(B)], ("refused", "cancelled", "order.cancel")),
     "refused": (B, [captured(A)], ("refused", "out_of_stock", "coins.reserved")),
 }
+
+
+def test_what_is_loaded_for_a_batch_is_what_its_messages_are_about() -> None:
+    facts = PlaceOrder(order_id=A, account_id="a", item="sword"), captured(B), PutItem(item="tea", price=1, stock=1)
+    messages = [Message(UUID(int=n), UUID(int=100 + n), fact) for n, fact in enumerate(facts)]
+    wanted = touched(messages)
+    assert (wanted.placed, wanted.others, wanted.puts) == ({(A, "sword")}, {B}, {("tea", UUID(int=102))})
 
 
 @pytest.mark.parametrize(("order_id", "facts", "kept"), ENDS.values(), ids=ENDS.keys())
